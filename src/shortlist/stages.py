@@ -1,0 +1,180 @@
+"""The contract between the two stages. Read this first.
+
+A batch of `Queries` goes to each `Source` (stage 1, retrieval), which scores the catalogue from what it has evidence
+for. The merge turns their proposals into `Candidates`. A `Ranker` (stage 2) reads one row of features per candidate
+and returns one score per row.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shortlist.data.log import Floats, Mask, Rows, Times
+from shortlist.topk import ordered, select_top
+
+
+@dataclass(frozen=True)
+class Queries:
+    """Who asks, when, and with which history: ``n`` queries as flat arrays.
+
+    Attributes:
+        user_rows: int32 (n,), -1 for a user who is not in the vocabulary.
+        at: int64 (n,), the moment of asking, in the unit of the log's timestamps.
+        offsets: int64 (n + 1,); query q's history is ``offsets[q]:offsets[q + 1]`` of the arrays below, oldest first.
+        item_rows: int32 (n_events,).
+        timestamps: int64 (n_events,).
+        ratings: float32 (n_events,), ``nan`` where there is none.
+        weights: float32 (n_events,), how much each event counts as evidence; 0 = seen, but not a positive.
+    """
+
+    user_rows: Rows
+    at: Times
+    offsets: NDArray[np.int64]
+    item_rows: Rows
+    timestamps: Times
+    ratings: Floats
+    weights: Floats
+
+    def __len__(self) -> int:
+        return len(self.user_rows)
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """int64 (n,): number of history events of each query."""
+        return np.diff(self.offsets)
+
+    @property
+    def event_queries(self) -> NDArray[np.int64]:
+        """int64 (n_events,): the query each history event belongs to."""
+        return np.repeat(np.arange(len(self)), self.lengths)
+
+    @property
+    def positions_from_end(self) -> NDArray[np.int64]:
+        """int64 (n_events,): 0 for a history's latest event, 1 for the one before, and so on."""
+        return self.offsets[self.event_queries + 1] - 1 - np.arange(len(self.item_rows))
+
+    def block(self, start: int, stop: int) -> "Queries":
+        """Queries ``start`` to ``stop - 1``."""
+        events = slice(self.offsets[start], self.offsets[min(stop, len(self))])
+        return Queries(
+            self.user_rows[start:stop],
+            self.at[start:stop],
+            self.offsets[start : stop + 1] - self.offsets[start],
+            self.item_rows[events],
+            self.timestamps[events],
+            self.ratings[events],
+            self.weights[events],
+        )
+
+    def blocks(self, size: int) -> Iterator[tuple[int, "Queries"]]:
+        """``(start, block)`` for consecutive blocks of at most ``size`` queries."""
+        for start in range(0, len(self), size):
+            yield start, self.block(start, start + size)
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """The shortlist of each query, flat: query q's candidates are ``offsets[q]:offsets[q + 1]``, best first.
+
+    Attributes:
+        offsets: int64 (n_queries + 1,).
+        item_rows: int32 (n,).
+        retrieval_scores: float64 (n,), reciprocal-rank fusion of the sources; not increasing within a query,
+            fallback items last.
+        scores: float32 (n, n_sources), every candidate scored by every source; ``nan`` = no evidence.
+        standardised: float32 (n, n_sources), the score in standard deviations from the mean of that query's
+            *unfiltered* catalogue; `NO_EVIDENCE` where there is none.
+        ranks: int32 (n, n_sources), 1 + number of catalogue items that the source scores higher, unfiltered;
+            n_items + 1 without evidence.
+        proposers: bool (n, n_sources), which sources proposed the candidate; none = it came by the fallback.
+    """
+
+    offsets: NDArray[np.int64]
+    item_rows: Rows
+    retrieval_scores: NDArray[np.float64]
+    scores: Floats
+    standardised: Floats
+    ranks: NDArray[np.int32]
+    proposers: Mask
+
+    def __len__(self) -> int:
+        return len(self.item_rows)
+
+    @property
+    def query_rows(self) -> NDArray[np.int64]:
+        """int64 (n,): the query each candidate belongs to."""
+        return np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
+
+    def take(self, keep: Mask) -> "Candidates":
+        """The candidates where a mask (n,) is true, in the same order."""
+        counts = np.bincount(self.query_rows[keep], minlength=len(self.offsets) - 1)
+        return Candidates(
+            np.concatenate([[0], np.cumsum(counts)]),
+            self.item_rows[keep],
+            self.retrieval_scores[keep],
+            self.scores[keep],
+            self.standardised[keep],
+            self.ranks[keep],
+            self.proposers[keep],
+        )
+
+
+NO_EVIDENCE = np.float32(-10.0)
+"""The standardised score of an item for which a source has no evidence: below every real one."""
+
+
+class Source(ABC):
+    """A retriever. A subclass says how it scores the catalogue; proposing and scoring follow from that.
+
+    Sources based on ids abstain (all ``nan``) for unknown users; those based on the history answer an unknown user
+    with a history exactly like a known one. The scores of a query must not depend, to the bit, on which other queries
+    are in the batch.
+    """
+
+    name: str
+    proposes_above: ClassVar[float] = 0.0
+    """Only a score above this is evidence in favour: an item below it is scored, but never proposed."""
+
+    @abstractmethod
+    def score_catalogue(self, queries: Queries) -> Floats:
+        """float32 (n_queries, n_items): the score of every item, ``nan`` where the source has no evidence."""
+
+    def propose(self, queries: Queries, n: int, allowed: Mask | None = None) -> list[Rows]:
+        """At most n items per query, only items that the source has evidence in favour of, best first.
+
+        Args:
+            queries: the batch.
+            n: at least 1.
+            allowed: bool (n_queries, n_items) or ``None`` for all.
+
+        Returns:
+            One int32 array of item rows per query; ties by item row.
+        """
+        scores = self.score_catalogue(queries)
+        chosen = select_top(scores, n, self.proposable(scores, allowed))
+        return [ordered(scores[q], np.flatnonzero(chosen[q])) for q in range(len(queries))]
+
+    def proposable(self, scores: Floats, allowed: Mask | None) -> Mask:
+        """bool, the shape of scores: where there is evidence in favour and the item is allowed."""
+        evidence: Mask = scores > self.proposes_above
+        return evidence if allowed is None else evidence & allowed
+
+    def score(self, queries: Queries, items: Sequence[Rows]) -> list[Floats]:
+        """The scores of any items, one array of item rows per query; ``nan`` = no evidence."""
+        scores = self.score_catalogue(queries)
+        return [scores[q][items[q]] for q in range(len(queries))]
+
+
+class Ranker(Protocol):
+    """Stage 2: one score per row of features."""
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """The features it wants, in this order."""
+
+    def score(self, features: Floats) -> NDArray[np.float64]:
+        """float64 (n,) from float32 (n, n_features); higher is better."""
