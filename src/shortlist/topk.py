@@ -22,8 +22,8 @@ def select_top(scores: Floats, k: int, allowed: Mask) -> Mask:
     n_items = scores.shape[1]
     if k >= n_items:
         return allowed.copy()
-    finite = np.maximum(np.nan_to_num(scores, nan=-np.finfo(np.float32).max), -np.finfo(np.float32).max)
-    masked = np.where(allowed, finite, -np.inf)
+    # fmax drops nan: whatever is allowed lies above the -inf of what is not.
+    masked = np.where(allowed, np.fmax(scores, -np.finfo(np.float32).max), -np.inf)
     threshold = np.partition(masked, n_items - k, axis=1)[:, n_items - k, None]  # (n_rows, 1)
     above = masked > threshold
     level = (masked == threshold) & allowed

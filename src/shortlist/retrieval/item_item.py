@@ -1,0 +1,84 @@
+"""An item-item matrix applied to the history: EASE, co-visitation and item-kNN all are one."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from shortlist.data.log import Floats
+from shortlist.stages import Queries, Source
+
+
+@dataclass(frozen=True)
+class ItemItem(Source):
+    """score(q, j) = Σ_p decay^p · weight_p · M[i_p, j] over the history, p = 0 for its latest event.
+
+    The matrix is kept sparse, so that one user costs history times neighbours.
+
+    Attributes:
+        indptr, item_rows, values: the matrix in CSR form: int64 (n_items + 1,), int32 (nnz,), float32 (nnz,); row i
+            holds what an event with item i adds to the score of other items.
+        decay: in (0, 1], the weight of an event relative to the next newer one.
+        max_history: only the latest events count; 0 = all.
+    """
+
+    name: str
+    indptr: NDArray[np.int64]
+    item_rows: NDArray[np.int32]
+    values: Floats
+    decay: float = 1.0
+    max_history: int = 0
+
+    @classmethod
+    def of(cls, name: str, matrix: sp.csr_matrix, decay: float = 1.0, max_history: int = 0) -> "ItemItem":
+        matrix.sort_indices()
+        return cls(
+            name,
+            matrix.indptr.astype(np.int64),
+            matrix.indices.astype(np.int32),
+            matrix.data.astype(np.float32),
+            decay,
+            max_history,
+        )
+
+    @property
+    def n_items(self) -> int:
+        return len(self.indptr) - 1
+
+    @property
+    def matrix(self) -> sp.csr_matrix:
+        """The matrix (n_items, n_items) as SciPy's, without a copy."""
+        return sp.csr_matrix((self.values, self.item_rows, self.indptr), shape=(self.n_items, self.n_items), copy=False)
+
+    def history_weights(self, queries: Queries) -> sp.csr_matrix:
+        """float32 (n_queries, n_items): Σ decay^p · weight_p of each query's history items."""
+        positions = queries.positions_from_end
+        weights = queries.weights * self.decay ** positions.astype(np.float32)
+        if self.max_history:
+            weights = np.where(positions < self.max_history, weights, 0)
+        shape = (len(queries), self.n_items)
+        weighted = sp.csr_matrix((weights.astype(np.float32), queries.item_rows, queries.offsets), shape=shape)
+        return weighted
+
+    def score_catalogue(self, queries: Queries) -> Floats:
+        # SciPy multiplies row by row: a query's result does not depend on the batch.
+        scores: Floats = (self.history_weights(queries) @ self.matrix).toarray()
+        scores[scores == 0] = np.nan
+        return scores
+
+
+def keep_strongest(matrix: NDArray[np.float32], n: int) -> sp.csr_matrix:
+    """The n strongest entries (by size) of each column of a dense square matrix: each item's own neighbours.
+
+    >>> keep_strongest(np.array([[0, 3], [1, 0]], dtype=np.float32), 1).toarray()
+    array([[0., 3.],
+           [1., 0.]], dtype=float32)
+    """
+    n_items = len(matrix)
+    if n >= n_items:
+        return sp.csr_matrix(matrix)
+    strongest = np.argpartition(-np.abs(matrix), n, axis=0)[:n]  # (n, n_items)
+    columns = np.broadcast_to(np.arange(n_items), strongest.shape)
+    values = matrix[strongest, columns]
+    return sp.csr_matrix((values.ravel(), (strongest.ravel(), columns.ravel())), shape=matrix.shape)

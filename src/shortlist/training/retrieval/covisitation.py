@@ -1,0 +1,65 @@
+"""Directed co-visitation: what is taken up soon after what."""
+
+import numpy as np
+import scipy.sparse as sp
+
+from shortlist.data.log import Log
+from shortlist.retrieval.item_item import ItemItem
+
+
+def fit_covisitation(
+    log: Log,
+    *,
+    window: int,
+    step_decay: float = 0.9,
+    popularity_power: float = 0.5,
+    decay: float = 0.8,
+    neighbours: int = 512,
+    name: str = "covisitation",
+) -> ItemItem:
+    """Count how often item j follows item i within ``window`` events of one user.
+
+    C_ij = Σ over users and pairs (i at position p, j at position p + d), 1 ≤ d ≤ window, of step_decay^(d − 1).
+    M_ij = C_ij / (Σ_j C_ij · (Σ_i C_ij)^popularity_power), rows then on one scale: a rare item speaks as loudly as a
+    frequent one, and a popular target is held back by the power.
+
+    Args:
+        window: events of distance that still count.
+        step_decay: in (0, 1], the weight of one more event of distance.
+        popularity_power: in [0, 1], 0 = follow popularity.
+        decay: how the history is weighted when answering, see `ItemItem`.
+        neighbours: how many of each item's strongest followers are kept.
+    """
+    log = log.positives()
+    order, _ = log.by_user
+    users, items = log.user_rows[order], log.item_rows[order]
+    total = sp.csr_matrix((log.n_items, log.n_items), dtype=np.float32)
+    for distance in range(1, window + 1):
+        together = (users[:-distance] == users[distance:]) & (items[:-distance] != items[distance:])
+        first, then = items[:-distance][together], items[distance:][together]
+        weights = np.full(len(first), step_decay ** (distance - 1), dtype=np.float32)
+        total = total + sp.csr_matrix((weights, (first, then)), shape=total.shape)
+    return ItemItem.of(name, strongest_followers(normalise(total, popularity_power), neighbours), decay)
+
+
+def normalise(counts: sp.csr_matrix, popularity_power: float) -> sp.csr_matrix:
+    """Rows sum to one before popular targets are held back."""
+    as_first = np.maximum(np.asarray(counts.sum(axis=1)).ravel(), 1e-12)
+    as_second = np.maximum(np.asarray(counts.sum(axis=0)).ravel(), 1e-12)
+    scaled = sp.diags(1 / as_first) @ counts @ sp.diags(as_second**-popularity_power)
+    return sp.csr_matrix(scaled, dtype=np.float32)
+
+
+def strongest_followers(matrix: sp.csr_matrix, n: int) -> sp.csr_matrix:
+    """The n largest entries of each row.
+
+    >>> strongest_followers(sp.csr_matrix(np.array([[1, 2, 3], [0, 0, 4.0], [0, 0, 0]])), 2).toarray()
+    array([[0., 2., 3.],
+           [0., 0., 4.],
+           [0., 0., 0.]])
+    """
+    lengths = np.diff(matrix.indptr)
+    rows = np.repeat(np.arange(matrix.shape[0]), lengths)
+    order = np.lexsort((-matrix.data, rows))
+    keep = order[np.arange(len(order)) - np.repeat(matrix.indptr[:-1], lengths) < n]
+    return sp.csr_matrix((matrix.data[keep], (rows[keep], matrix.indices[keep])), shape=matrix.shape)
