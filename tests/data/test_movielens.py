@@ -1,4 +1,4 @@
-"""MovieLens without MovieLens: invented films in the true layouts, a local server, a wheel made here."""
+"""Fetching MovieLens without MovieLens: made-up files, a local server, a wheel made here."""
 
 import hashlib
 import http.server
@@ -12,98 +12,24 @@ import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import date
 from pathlib import Path
 
-import polars as pl
 import pytest
+from invented_movielens import (
+    RATINGS,
+    files_1m,
+    files_100k,
+    files_recbole,
+    write_folder,
+    write_wheel,
+    write_zip,
+)
 
 from shortlist.data import download as downloading
 from shortlist.data import movielens as module
-from shortlist.data.dataset import Dataset
 from shortlist.data.download import Pin
-from shortlist.data.movielens import by_title, cache_folder, fetch, movielens
+from shortlist.data.movielens import cache_folder, fetch, movielens
 from shortlist.errors import DataError, DownloadError
-
-RATINGS = [(7, 2, 3, 900000300), (5, 1, 4, 900000100), (7, 3, 5, 900000200), (5, 4, 1, 900000400), (6, 5, 2, 900000050)]
-GENRES = [
-    *("unknown", "Action", "Adventure", "Animation", "Children's", "Comedy", "Crime", "Documentary", "Drama"),
-    *("Fantasy", "Film-Noir", "Horror", "Musical", "Mystery", "Romance", "Sci-Fi", "Thriller", "War", "Western"),
-]
-# id, title, release date, genres; 2 and 5 are the same film, 4 has no year, 6 is rated by nobody
-FILMS = [
-    (1, "Der Käfer (1994)", "01-Jan-1995", ["Drama", "War"]),
-    (2, "Fog, The (1990)", "4-Feb-1991", ["Horror"]),
-    (3, "Ducks III: The Pond (1993) (V)", "01-Jan-1993", ["Children's", "Comedy"]),
-    (4, "unknown", "", ["unknown"]),
-    (5, "Fog, The (1990)", "05-Feb-1991", ["Horror", "Sci-Fi"]),
-    (6, "1900 Ways (1971) ", "31-Dec-1972", ["Western"]),
-]
-USERS = [(5, 31, "F", "welder", "00123"), (6, 9, "M", "none", "V3N4P"), (7, 60, "M", "pilot", "55105")]
-RATINGS_TEXT = "".join("\t".join(map(str, row)) + "\n" for row in RATINGS)
-
-
-def files_100k() -> dict[str, bytes]:
-    flags = ["|".join(str(int(genre in film[3])) for genre in GENRES) for film in FILMS]
-    films = [
-        f"{film[0]}|{film[1]}|{film[2]}||http://x/{film[0]}|{row}\n" for film, row in zip(FILMS, flags, strict=True)
-    ]
-    return {
-        "u.data": RATINGS_TEXT.encode(),
-        "u.item": "".join(films).encode("latin-1"),
-        "u.user": "".join("|".join(map(str, row)) + "\n" for row in USERS).encode(),
-        "u.genre": ("".join(f"{genre}|{n}\n" for n, genre in enumerate(GENRES)) + "\n").encode(),
-        "u.info": b"3 users\n6 items\n5 ratings\n",
-        "README": b"Invented.\n",
-    }
-
-
-def files_1m() -> dict[str, bytes]:
-    return {
-        "ratings.dat": "".join("::".join(map(str, row)) + "\n" for row in RATINGS).encode(),
-        "movies.dat": "".join(f"{f[0]}::{f[1]}::{'|'.join(f[3])}\n" for f in FILMS).encode("latin-1"),
-        "users.dat": b"5::F::1::10::00123\n6::M::56::0::V3N4P\n7::M::25::20::55105\n",
-    }
-
-
-def files_recbole() -> dict[str, bytes]:
-    """As the packer made them: the last "(…)" cut off the title, and a placeholder where there was none."""
-    films = "item_id:token\tmovie_title:token_seq\trelease_year:token\tclass:token_seq\n"
-    for item_id, title, _, genres in FILMS:
-        name, _, year = title.strip().removesuffix(")").rpartition(" (")
-        film = (name, year) if name else ("unkonwn", "unkonwn")
-        films += "\t".join((str(item_id), *film, " ".join(genres))) + "\n"
-    users = "user_id:token\tage:token\tgender:token\toccupation:token\tzip_code:token\n"
-    return {
-        "ml-100k.inter": ("user_id:token\titem_id:token\trating:float\ttimestamp:float\n" + RATINGS_TEXT).encode(),
-        "ml-100k.item": films.encode(),
-        "ml-100k.user": (users + "".join("\t".join(map(str, row)) + "\n" for row in USERS)).encode(),
-        "ml-100k.kg": b"not wanted\n",
-    }
-
-
-def write_folder(folder: Path, files: dict[str, bytes]) -> Path:
-    folder.mkdir(parents=True)
-    for name, content in files.items():
-        (folder / name).write_bytes(content)
-    return folder
-
-
-def write_zip(file: Path, files: dict[str, bytes], inside: str = "ml-100k/") -> Path:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in files.items():
-            archive.writestr(inside + name, content)
-    return file
-
-
-def write_wheel(folder: Path) -> Path:
-    inside, info = "recbole/dataset_example/ml-100k/", "recbole-1.2.1.dist-info/"
-    members = {inside + name: content for name, content in files_recbole().items()}
-    members[info + "METADATA"] = b"Metadata-Version: 2.1\nName: recbole\nVersion: 1.2.1\n"
-    members[info + "WHEEL"] = b"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-    members[info + "RECORD"] = "".join(f"{name},,\n" for name in [*members, info + "RECORD"]).encode()
-    return write_zip(folder / "recbole-1.2.1-py3-none-any.whl", members, "")
 
 
 def pin_of(file: Path, source: str) -> Pin:
@@ -205,141 +131,12 @@ def is_empty(folder: Path) -> bool:
     return not folder.exists() or not list(folder.iterdir())
 
 
-def test_original_layout_of_100k(tmp_path: Path) -> None:
-    dataset = movielens("100k", write_folder(tmp_path / "data", files_100k()))
-    kinds = {"user_id": pl.Int64, "item_id": pl.Int64, "rating": pl.Float64, "timestamp": pl.Int64}
-    assert {name: dataset.interactions.schema[name] for name in kinds} == kinds
-    assert dataset.interactions.select(*kinds).rows() == RATINGS
-    assert dataset.items.rows() == [
-        (1, "Der Käfer (1994)", 1994, ["Drama", "War"], date(1995, 1, 1)),
-        (2, "Fog, The (1990)", 1990, ["Horror"], date(1991, 2, 4)),
-        (3, "Ducks III: The Pond (1993) (V)", 1993, ["Children's", "Comedy"], date(1993, 1, 1)),
-        (4, "unknown", None, ["unknown"], None),
-        (5, "Fog, The (1990)", 1990, ["Horror", "Sci-Fi"], date(1991, 2, 5)),
-        (6, "1900 Ways (1971)", 1971, ["Western"], date(1972, 12, 31)),
-    ]
-    assert dataset.items.schema["year"] == pl.Int32
-    assert dataset.users.rows() == USERS
-    assert dataset.users.columns == ["user_id", "age", "gender", "occupation", "zip_code"]
-    assert dataset.name == "ml-100k"
-    assert dataset.notes == ("5 ratings; as published ml-100k has 100,000",)
-
-
-def test_year_from_the_release_date_where_the_title_has_none(tmp_path: Path) -> None:
-    files = files_100k()
-    files["u.item"] = files["u.item"].replace(b"Fog, The (1990)|4-Feb-1991", b"Fog, The|4-Feb-1991")
-    assert movielens("100k", write_folder(tmp_path / "data", files)).items["year"][1] == 1991
-
-
-def test_genres_follow_the_genre_file(tmp_path: Path) -> None:
-    files = files_100k()
-    files["u.genre"] = files["u.genre"].replace(b"Western", b"Ducks")
-    folder = write_folder(tmp_path / "data", files)
-    assert movielens("100k", folder).items["genres"][5].to_list() == ["Ducks"]
-    (folder / "u.genre").unlink()
-    assert movielens("100k", folder).items["genres"][5].to_list() == ["Western"]
-
-
-def test_original_layout_of_1m(tmp_path: Path) -> None:
-    dataset = movielens("ml-1m", write_folder(tmp_path / "data", files_1m()))
-    assert dataset.interactions.select("user_id", "item_id", "rating", "timestamp").rows() == RATINGS
-    assert dataset.items.columns == ["item_id", "title", "year", "genres"]
-    assert dataset.items.row(0) == (1, "Der Käfer (1994)", 1994, ["Drama", "War"])
-    assert dataset.users.rows() == [
-        (5, 1, "F", "K-12 student", "00123"),
-        (6, 56, "M", "other", "V3N4P"),
-        (7, 25, "M", "writer", "55105"),
-    ]
-
-
-def test_recbole_layout_gives_the_same_but_for_the_dates(tmp_path: Path) -> None:
-    original = movielens("100k", write_folder(tmp_path / "original", files_100k()))
-    packed = movielens("100k", write_folder(tmp_path / "packed", files_recbole()))
-    assert packed.interactions.equals(original.interactions)
-    assert packed.users.equals(original.users)
-    assert packed.items.equals(original.items.drop("release_date"))
-    assert any("release_date" in note for note in packed.notes)
-    assert any("items 3, 4: broken" in note for note in packed.notes)
-
-
-def test_windows_line_ends_and_a_missing_last_one(tmp_path: Path) -> None:
-    files = files_100k()
-    files["u.data"] = files["u.data"].replace(b"\n", b"\r\n")
-    files["u.user"] = files["u.user"].rstrip(b"\n")
-    dataset = movielens("100k", write_folder(tmp_path / "data", files))
-    assert (len(dataset), len(dataset.users)) == (5, 3)
-
-
 @pytest.mark.parametrize("parent", [False, True])
 def test_a_folder_or_the_one_above_it(tmp_path: Path, cache: Path, parent: bool) -> None:
     folder = write_folder(tmp_path / "data" / "ml-100k", files_100k())
     fetched = fetch("ml-100k", folder.parent if parent else str(folder))
     assert (fetched.folder, fetched.origin) == (folder, "folder")
     assert is_empty(cache)
-
-
-@pytest.mark.parametrize(
-    ("name", "line", "replacement", "expected"),
-    [
-        ("u.data", 3, b"7\t3\t5", r"u\.data, line 3: expected 4 columns .*got 3"),
-        ("u.data", 2, b"5\tone\t4\t900000100", r"u\.data, line 2: expected 'item_id' as a number, got 'one'"),
-        ("u.data", 5, b"6\t5\tnan\t900000100", r"u\.data, line 5: expected 'rating' as a number, got 'nan'"),
-        ("u.data", 1, b"7\t2\t3\t9e8", r"u\.data, line 1: expected 'timestamp' as a number"),
-        ("u.data", 4, b"", r"u\.data, line 4: expected 4 columns"),
-        ("u.item", 2, b"2|Fog, The (1990)|4-Fe", r"u\.item, line 2: expected 24 columns .*got 3"),
-        (
-            "u.item",
-            1,
-            b"1|A|01-Foo-1995||u|" + b"|".join([b"0"] * 19),
-            r"u\.item, line 1: expected a date.*01-Foo-1995",
-        ),
-        ("u.user", 3, b"7|old|M|pilot|55105", r"u\.user, line 3: expected 'age' as a number, got 'old'"),
-    ],
-)
-def test_errors_name_file_and_line(tmp_path: Path, name: str, line: int, replacement: bytes, expected: str) -> None:
-    files = files_100k()
-    lines = files[name].split(b"\n")
-    lines[line - 1] = replacement
-    files[name] = b"\n".join(lines)
-    with pytest.raises(DataError, match=expected):
-        movielens("100k", write_folder(tmp_path / "data", files))
-
-
-def test_errors_count_the_header_line(tmp_path: Path) -> None:
-    files = files_recbole()
-    files["ml-100k.inter"] = files["ml-100k.inter"].replace(b"7\t2\t3", b"7\t2\tthree")
-    with pytest.raises(DataError, match=r"ml-100k\.inter, line 2: expected 'rating'"):
-        movielens("100k", write_folder(tmp_path / "data", files))
-
-
-def test_unknown_occupation_code(tmp_path: Path) -> None:
-    files = files_1m() | {"users.dat": b"5::F::1::10::1\n6::M::56::21::2\n"}
-    with pytest.raises(DataError, match=r"users\.dat, line 2: expected a code from 0 to 20, got 21"):
-        movielens("1m", write_folder(tmp_path / "data", files))
-
-
-def test_truncated_at_a_line_end(tmp_path: Path) -> None:
-    files = files_100k()
-    files["u.data"] = b"\n".join(files["u.data"].split(b"\n")[:3])
-    with pytest.raises(DataError, match=r"u\.data: expected 5 ratings, as u\.info says, got 3; .* after line 3"):
-        movielens("100k", write_folder(tmp_path / "data", files))
-
-
-@pytest.mark.parametrize(("content", "expected"), [(None, "is missing"), (b"", "got none"), (b"\n\n", "got none")])
-def test_missing_or_empty_file(tmp_path: Path, content: bytes | None, expected: str) -> None:
-    files = files_100k()
-    del files["u.user"]
-    if content is not None:
-        files["u.user"] = content
-    with pytest.raises(DataError, match=rf"u\.user.* {expected}"):
-        movielens("100k", write_folder(tmp_path / "data", files))
-
-
-def test_not_utf8(tmp_path: Path) -> None:
-    files = files_recbole()
-    files["ml-100k.item"] = files["ml-100k.item"].decode().encode("latin-1")
-    with pytest.raises(DataError, match=r"ml-100k\.item: expected text in utf-8"):
-        movielens("100k", write_folder(tmp_path / "data", files))
 
 
 def test_unknown_edition_lists_the_known() -> None:
@@ -569,24 +366,3 @@ def test_cache_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert cache_folder() == tmp_path / ".cache" / "shortlist"
     monkeypatch.setattr(module.sys, "platform", "darwin")
     assert cache_folder() == tmp_path / "Library" / "Caches" / "shortlist"
-
-
-def test_by_title(tmp_path: Path) -> None:
-    dataset = movielens("100k", write_folder(tmp_path / "data", files_100k()))
-    titled = by_title(dataset)
-    titles = {film[0]: film[1].strip() for film in FILMS}
-    assert titled.interactions["item_id"].to_list() == [titles[row[1]] for row in RATINGS]
-    assert titled.interactions.drop("item_id").equals(dataset.interactions.drop("item_id"))
-    assert titled.items["item_id"].to_list() == [titles[item_id] for item_id in (1, 2, 3, 4, 6)]
-    assert titled.items.row(1) == ("Fog, The (1990)", "Fog, The (1990)", 1990, ["Horror"], date(1991, 2, 4))
-    assert titled.users.equals(dataset.users)
-    assert titled.notes == (*dataset.notes, "item ids are titles: 5 titles for 6 ids")
-    assert titled.name == dataset.name
-
-
-def test_by_title_needs_titles() -> None:
-    log = {"user_id": [1, 1], "item_id": [8, 9]}
-    with pytest.raises(DataError, match="expected a column 'title'"):
-        by_title(Dataset.from_frames(log))
-    with pytest.raises(DataError, match=r"none for 1 \(first: 9\)"):
-        by_title(Dataset.from_frames(log, {"item_id": [8], "title": ["Fog"]}))
