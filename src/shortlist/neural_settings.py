@@ -1,0 +1,89 @@
+"""The settings of the neural models. Nothing here imports torch."""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+Positive = Annotated[int, Meta(ge=1)]
+Rate = Annotated[float, Meta(gt=0)]
+NotNegative = Annotated[float, Meta(ge=0)]
+Share = Annotated[float, Meta(ge=0, lt=1)]
+
+
+class TwoTowerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How two towers of user ids and item ids are fitted. The defaults are the tutorial's.
+
+    Attributes:
+        dimension: length of a vector.
+        epochs: passes over the log, at most.
+        batch_size: rows of the log per step; the loss is summed over them.
+        optimizer: ``"adagrad"`` or ``"adam"``.
+        learning_rate: the step size.
+        init_scale: vectors start uniform in ``[-init_scale, init_scale]``.
+        loss: ``"in_batch"``, the softmax over the items of the batch, or ``"full"``, over every item with an event.
+        logq: subtract the log of each item's sampling probability from its logits, so that in-batch negatives, which
+            come by popularity, count as if drawn uniformly. Only for the in-batch loss.
+        remove_accidental_hits: a row's own item is no negative where other rows of the batch hold it too. Only for
+            the in-batch loss.
+        temperature: the scores are divided by it in the loss.
+        item_bias: one more number per item, added to its score.
+        weight_decay: an L2 penalty of half this, per row of the batch, on its user's and its item's vector.
+        dropout: share of the coordinates of each vector set to zero in a step (the others scaled up).
+        patience: with a validation log, stop after so many epochs without a better one; ``None`` = run them all.
+            The best epoch's vectors are kept.
+    """
+
+    dimension: Positive = 32
+    epochs: Positive = 10
+    batch_size: Positive = 8192
+    optimizer: Literal["adagrad", "adam"] = "adagrad"
+    learning_rate: Rate = 0.1
+    init_scale: Rate = 0.05
+    loss: Literal["in_batch", "full"] = "in_batch"
+    logq: bool = False
+    remove_accidental_hits: bool = False
+    temperature: Rate = 1.0
+    item_bias: bool = False
+    weight_decay: NotNegative = 0.0
+    dropout: Share = 0.0
+    patience: Positive | None = None
+
+
+class RatingNetworkSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How the rating network is fitted. The defaults are the tutorial's.
+
+    Attributes:
+        dimension: length of a user's and of an item's vector.
+        hidden: widths of the hidden layers, each followed by a rectifier; at least one.
+        epochs: passes over the log, at most.
+        batch_size: rows of the log per step; the loss is their mean squared error.
+        learning_rate: of Adagrad.
+        init_scale: vectors start uniform in ``[-init_scale, init_scale]``.
+        weight_decay: an L2 penalty of half this on every vector of the batch and on the layers' weights.
+        averaging: the answer uses a moving average of the weights after each epoch: this share of the average so far
+            and the rest of the new ones (at first, their plain mean). 0 = the last weights.
+        patience: with a validation log, stop after so many epochs without a better one; ``None`` = run them all.
+            The best epoch's weights are kept.
+    """
+
+    dimension: Positive = 32
+    hidden: Annotated[tuple[Positive, ...], Meta(min_length=1)] = (256, 64)
+    epochs: Positive = 100
+    batch_size: Positive = 8192
+    learning_rate: Rate = 0.1
+    init_scale: Rate = 0.05
+    weight_decay: NotNegative = 0.0
+    averaging: Share = 0.0
+    patience: Positive | None = None
+
+
+DONE_RIGHT = TwoTowerSettings(
+    dimension=64,
+    epochs=14,
+    learning_rate=0.09,
+    logq=True,
+    item_bias=True,
+    weight_decay=0.057,
+    dropout=0.2,
+)
