@@ -1,5 +1,7 @@
 """The rating network's answers: right, and the same to the bit in any batch."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -13,7 +15,7 @@ N_USERS, N_ITEMS = 30, 50
 def network(seed, dimension=8, hidden=(40, 12), spread=1.0):
     rng = np.random.default_rng(seed)
     widths = [2 * dimension, *hidden, 1]
-    shapes = list(zip(widths[:-1], widths[1:], strict=True))
+    shapes = list(itertools.pairwise(widths))
     vectors = [rng.normal(scale=spread, size=(n + 1, dimension)).astype(np.float32) for n in (N_USERS, N_ITEMS)]
     return RatingNetwork(
         *vectors,

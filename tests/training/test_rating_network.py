@@ -1,5 +1,6 @@
 """The rating network on ratings whose structure is known."""
 
+import itertools
 from dataclasses import replace
 
 import msgspec
@@ -56,7 +57,7 @@ def test_gradients_are_torchs(hidden):
     rng = np.random.default_rng(3)
     n_rows, d = PART_ROWS + 100, 4
     widths = [2 * d, *hidden, 1]
-    shapes = [(9, d), (7, d), *zip(widths[:-1], widths[1:], strict=True), *((width,) for width in widths[1:])]
+    shapes = [(9, d), (7, d), *itertools.pairwise(widths), *((width,) for width in widths[1:])]
     tables = [torch.from_numpy(rng.normal(size=shape)).requires_grad_() for shape in shapes]
     users, items = torch.from_numpy(rng.integers(9, size=n_rows)), torch.from_numpy(rng.integers(7, size=n_rows))
     ratings = torch.from_numpy(rng.normal(size=n_rows))
