@@ -111,6 +111,13 @@ def test_two_processes_give_the_same_digest(tmp_path):
     assert len(digests) == 1
 
 
+def test_the_chunks_of_a_table_do_not_count(tmp_path):
+    whole = pl.DataFrame({"i": np.arange(300_000)})
+    parts = pl.concat([whole[:100_001], whole[100_001:]])
+    assert parts.n_chunks() == 2
+    assert save(tmp_path / "a", frames={"x": whole}).digest == save(tmp_path / "b", frames={"x": parts}).digest
+
+
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     path = tmp_path_factory.mktemp("saved") / "model"

@@ -318,6 +318,14 @@ def test_errors_name_column_type_and_position(text, position, words):
         assert word in message
 
 
+@pytest.mark.parametrize("symbol", COMPARE)
+@pytest.mark.parametrize("value", [1993.5, 1994.0, 1994.5, 1995.5, -3.5, -2.5, 1e300, -1e300, 2**63, 1.9e19, -0.0])
+@pytest.mark.parametrize("name", ["year", "small", "big"])
+def test_integers_are_compared_exactly_with_any_number(symbol, value, name):
+    expected = [number is not None and COMPARE[symbol](number, value) for number in ITEMS[name]]
+    assert where_mask(f"{name} {symbol} {value}", ITEMS).tolist() == expected
+
+
 @pytest.mark.parametrize("text", ["", "  \n", None, 3, "x" * (MAX_LENGTH + 1)])
 def test_what_is_not_a_filter_is_refused(text):
     with pytest.raises(QueryError, match="where"):
