@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 import numpy as np
+import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from shortlist.data.log import Floats, Mask, Rows, Times
+from shortlist.data.log import Floats, Log, Mask, Rows, Times
 from shortlist.topk import ordered, select_top
 
 
@@ -56,6 +57,20 @@ class Queries:
     def positions_from_end(self) -> NDArray[np.int64]:
         """int64 (n_events,): 0 for a history's latest event, 1 for the one before, and so on."""
         return self.offsets[self.event_queries + 1] - 1 - np.arange(len(self.item_rows))
+
+    def history_matrix(self, n_items: int, decay: float = 1.0, latest: int = 0) -> sp.csr_matrix:
+        """float32 (n, n_items): Σ decay^p · weight_p of each history item, p = 0 for the latest event.
+
+        Args:
+            decay: in (0, 1].
+            latest: only that many latest events count; 0 = all.
+        """
+        positions = self.positions_from_end
+        weights = self.weights * np.float32(decay) ** positions.astype(np.float32)
+        if latest:
+            weights = np.where(positions < latest, weights, 0)
+        entries = (weights.astype(np.float32), self.item_rows, self.offsets)
+        return sp.csr_matrix(entries, shape=(len(self), n_items))
 
     def block(self, start: int, stop: int) -> "Queries":
         """Queries ``start`` to ``stop - 1``."""
@@ -178,3 +193,33 @@ class Ranker(Protocol):
 
     def score(self, features: Floats) -> NDArray[np.float64]:
         """float64 (n,) from float32 (n, n_features); higher is better."""
+
+
+def stored_queries(log: Log, user_rows: Rows, at: Times, *, strictly_before: bool = True) -> Queries:
+    """One query per user, with the history that a log holds.
+
+    Args:
+        log: where the histories come from.
+        user_rows: int32 (n,), -1 = unknown, asked with an empty history.
+        at: int64 (n,).
+        strictly_before: the history ends before ``at``; ``False`` = it is all that the log holds of the user.
+    """
+    order, offsets = log.by_user
+    known = user_rows >= 0
+    starts = np.where(known, offsets[user_rows], 0)
+    lengths = np.where(known, offsets[user_rows + 1] - offsets[user_rows], 0)
+    ends = np.cumsum(lengths)
+    events = order[np.arange(lengths.sum()) + np.repeat(starts - (ends - lengths), lengths)]
+    if strictly_before:
+        query_rows = np.repeat(np.arange(len(user_rows)), lengths)
+        early = log.timestamps[events] < at[query_rows]
+        events, lengths = events[early], np.bincount(query_rows[early], minlength=len(user_rows))
+    return Queries(
+        user_rows.astype(np.int32),
+        at.astype(np.int64),
+        np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+        log.item_rows[events],
+        log.timestamps[events],
+        log.ratings[events],
+        log.weights[events],
+    )

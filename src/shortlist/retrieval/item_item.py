@@ -20,7 +20,7 @@ class ItemItem(Source):
         indptr, item_rows, values: the matrix in CSR form: int64 (n_items + 1,), int32 (nnz,), float32 (nnz,); row i
             holds what an event with item i adds to the score of other items.
         decay: in (0, 1], the weight of an event relative to the next newer one.
-        max_history: only the latest events count; 0 = all.
+        latest: only that many latest events count; 0 = all.
     """
 
     name: str
@@ -28,10 +28,10 @@ class ItemItem(Source):
     item_rows: NDArray[np.int32]
     values: Floats
     decay: float = 1.0
-    max_history: int = 0
+    latest: int = 0
 
     @classmethod
-    def of(cls, name: str, matrix: sp.csr_matrix, decay: float = 1.0, max_history: int = 0) -> "ItemItem":
+    def of(cls, name: str, matrix: sp.csr_matrix, decay: float = 1.0) -> "ItemItem":
         matrix.sort_indices()
         return cls(
             name,
@@ -39,7 +39,6 @@ class ItemItem(Source):
             matrix.indices.astype(np.int32),
             matrix.data.astype(np.float32),
             decay,
-            max_history,
         )
 
     @property
@@ -51,19 +50,10 @@ class ItemItem(Source):
         """The matrix (n_items, n_items) as SciPy's, without a copy."""
         return sp.csr_matrix((self.values, self.item_rows, self.indptr), shape=(self.n_items, self.n_items), copy=False)
 
-    def history_weights(self, queries: Queries) -> sp.csr_matrix:
-        """float32 (n_queries, n_items): Σ decay^p · weight_p of each query's history items."""
-        positions = queries.positions_from_end
-        weights = queries.weights * self.decay ** positions.astype(np.float32)
-        if self.max_history:
-            weights = np.where(positions < self.max_history, weights, 0)
-        shape = (len(queries), self.n_items)
-        weighted = sp.csr_matrix((weights.astype(np.float32), queries.item_rows, queries.offsets), shape=shape)
-        return weighted
-
     def score_catalogue(self, queries: Queries) -> Floats:
         # SciPy multiplies row by row: a query's result does not depend on the batch.
-        scores: Floats = (self.history_weights(queries) @ self.matrix).toarray()
+        history = queries.history_matrix(self.n_items, self.decay, self.latest)
+        scores: Floats = (history @ self.matrix).toarray()
         scores[scores == 0] = np.nan
         return scores
 

@@ -46,7 +46,7 @@ def fit_rating_network(
     if not len(rated):
         raise DataError("The rating network needs at least one event with a rating; the log has none.")
     with one_thread():
-        network = _Network(rated, settings, torch.Generator().manual_seed(seed))
+        network = Network(rated, settings, torch.Generator().manual_seed(seed))
         loss = None
         if validation is not None:
             held_out = validation.take(~np.isnan(validation.ratings))
@@ -103,7 +103,7 @@ def squared_error_gradients(
     return [to_users @ weights[0][:d].T, to_items @ weights[0][d:].T, *to_weights, *to_biases]
 
 
-class _Network:
+class Network:
     """The weights while they are being fitted."""
 
     def __init__(self, log: Log, settings: RatingNetworkSettings, generator: torch.Generator) -> None:

@@ -46,7 +46,7 @@ def fit_two_tower(
     if not len(positives):
         raise DataError("The two-tower model needs at least one event with a weight above 0; the log has none.")
     with one_thread():
-        towers = _Towers(positives, settings, torch.Generator().manual_seed(seed))
+        towers = Towers(positives, settings, torch.Generator().manual_seed(seed))
         loss = None
         if validation is not None:
             held_out = validation.positives()
@@ -56,7 +56,7 @@ def fit_two_tower(
     return towers.source(name)
 
 
-class _Towers:
+class Towers:
     """The tables while they are being fitted."""
 
     def __init__(self, log: Log, settings: TwoTowerSettings, generator: torch.Generator) -> None:

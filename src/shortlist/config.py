@@ -1,0 +1,238 @@
+"""One typed tree of settings, from TOML or Python; the presets.
+
+An unknown key or a value out of range is refused by name.
+"""
+
+import difflib
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from shortlist.errors import ConfigError
+from shortlist.neural_settings import RatingNetworkSettings, TwoTowerSettings
+
+Target = Literal["window", "next", "random"]
+SourceName = Literal["popularity", "popularity_decayed", "popularity_recent", "ease", "covisitation", "two_tower"]
+Count = Annotated[int, Meta(ge=1)]
+Positive = Annotated[float, Meta(gt=0)]
+Decay = Annotated[float, Meta(gt=0, le=1)]
+Power = Annotated[float, Meta(ge=0, le=1)]
+
+
+class Struct(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What all settings share: immutable, no unknown fields, keywords only."""
+
+
+class PositiveSettings(Struct):
+    """What counts as a positive; an event that does not is still seen.
+
+    Attributes:
+        min_rating: the lowest rating that counts; ``None`` = any. Events without a rating count.
+        events: the values of ``event`` that count; empty = all.
+    """
+
+    min_rating: float | None = None
+    events: tuple[str, ...] = ()
+
+
+class EaseSettings(Struct):
+    """Values to choose from on validation inside the training data (a single value is taken as it is).
+
+    Attributes:
+        regularisation: λ.
+        decay: weight of a history event relative to the next newer one; only 1 is tried where order means nothing.
+        neighbours: strongest weights kept per item.
+    """
+
+    regularisation: Annotated[tuple[Positive, ...], Meta(min_length=1)] = (100.0, 300.0, 1000.0)
+    decay: Annotated[tuple[Decay, ...], Meta(min_length=1)] = (1.0, 0.95, 0.9, 0.8)
+    neighbours: Count = 512
+
+
+class CovisitationSettings(Struct):
+    """Values to choose from, as in `EaseSettings`.
+
+    Attributes:
+        window: events of distance that still count.
+        popularity_power: how far popular targets are held back.
+        decay: weight of a history event relative to the next newer one.
+        neighbours: strongest followers kept per item.
+    """
+
+    window: Annotated[tuple[Count, ...], Meta(min_length=1)] = (5, 20)
+    popularity_power: Annotated[tuple[Power, ...], Meta(min_length=1)] = (0.0, 0.25, 0.5)
+    decay: Annotated[tuple[Decay, ...], Meta(min_length=1)] = (0.6, 0.7, 0.8, 0.9)
+    neighbours: Count = 512
+
+
+class PopularitySettings(Struct):
+    """Windows in ticks (days, where times are seconds and the log is longer than two months).
+
+    Attributes:
+        recent: the last-N window to choose from.
+        half_life: of the decayed list, to choose from.
+    """
+
+    recent: Annotated[tuple[Count, ...], Meta(min_length=1)] = (7, 14, 30)
+    half_life: Annotated[tuple[Positive, ...], Meta(min_length=1)] = (7.0, 30.0, 90.0)
+
+
+class RetrievalSettings(Struct):
+    """Stage 1.
+
+    Attributes:
+        sources: which ones; those that need order are left out where there is none.
+        candidates: length of the shortlist.
+    """
+
+    sources: Annotated[tuple[SourceName, ...], Meta(min_length=1)] = (
+        "popularity",
+        "popularity_decayed",
+        "popularity_recent",
+        "ease",
+        "covisitation",
+    )
+    candidates: Count = 200
+    popularity: PopularitySettings = PopularitySettings()
+    ease: EaseSettings = EaseSettings()
+    covisitation: CovisitationSettings = CovisitationSettings()
+    two_tower: TwoTowerSettings = TwoTowerSettings()
+
+
+class TreesSettings(Struct):
+    """Boosted symmetric trees.
+
+    Attributes:
+        max_trees: at most; validation chooses how many.
+        depth: questions per tree.
+        learning_rate: shrinkage.
+        negatives: unlabelled candidates per query in training, drawn at random; 0 = all.
+        patience: trees without a better validation figure before stopping.
+    """
+
+    max_trees: Count = 300
+    depth: Annotated[int, Meta(ge=1, le=10)] = 6
+    learning_rate: Positive = 0.1
+    negatives: Annotated[int, Meta(ge=0)] = 60
+    patience: Count = 30
+
+
+class RankingSettings(Struct):
+    """Stage 2.
+
+    Attributes:
+        ranker: ``trees``; ``fusion`` (no training); ``rating`` = sort by predicted rating, as the tutorial does.
+        rating_model: what predicts ratings, where there are any.
+        shifts: how many training moments (windows, held-out positions or folds) the ranker sees, the validating one
+            included.
+    """
+
+    ranker: Literal["trees", "fusion", "rating"] = "trees"
+    rating_model: Literal["bias", "network", "none"] = "bias"
+    shifts: Annotated[int, Meta(ge=2, le=20)] = 4
+    trees: TreesSettings = TreesSettings()
+    rating_network: RatingNetworkSettings = RatingNetworkSettings()
+
+
+class Config(Struct):
+    """All settings of a run.
+
+    Attributes:
+        preset: where the values came from.
+        seed: of every random choice.
+        threads: of the trees' trainer; one gives the same artifact digest twice.
+        filter_seen: whether an answer leaves out what the user has; ``None`` = unless the data repeat.
+        positive: what counts as positive.
+    """
+
+    preset: str = "fast"
+    seed: Annotated[int, Meta(ge=0, lt=2**31)] = 0
+    threads: Count = 2
+    filter_seen: bool | None = None
+    positive: PositiveSettings = PositiveSettings()
+    retrieval: RetrievalSettings = RetrievalSettings()
+    ranking: RankingSettings = RankingSettings()
+
+
+PRESETS: dict[str, Config] = {
+    "fast": Config(),
+    "tutorial": Config(
+        preset="tutorial",
+        filter_seen=False,
+        retrieval=RetrievalSettings(sources=("two_tower",), candidates=10),
+        ranking=RankingSettings(ranker="rating", rating_model="network"),
+    ),
+}
+"""``fast``: closed forms and trees, seconds. ``tutorial``: the well-known tutorial as it is: two towers of ids retrieve
+ten, a rating network sorts them, seen items stay."""
+
+
+def load_config(config: "Config | str | Path | dict[str, Any] | None" = None) -> Config:
+    """Settings from a preset's name, a TOML file, a dictionary, or as they are.
+
+    A file or dictionary may name a ``preset``, whose values it then changes.
+
+    Raises:
+        ConfigError: a key is unknown or a value is not allowed; the message says which.
+
+    >>> load_config({"preset": "fast", "retrieval": {"candidates": 50}}).retrieval.candidates
+    50
+    >>> load_config({"retrieval": {"candidate": 50}})
+    Traceback (most recent call last):
+      ...
+    shortlist.errors.ConfigError: unknown setting 'retrieval.candidate'; did you mean 'candidates'?
+    """
+    if config is None:
+        return PRESETS["fast"]
+    if isinstance(config, Config):
+        return config
+    if isinstance(config, str) and not config.endswith(".toml"):
+        return preset(config)
+    if isinstance(config, str | Path):
+        config = _read_toml(Path(config))
+    if not isinstance(config, dict):
+        raise ConfigError(f"expected a preset, a TOML file, a dictionary or a Config, got {type(config).__name__}")
+    base = msgspec.to_builtins(preset(config.get("preset", "fast")))
+    return _convert(_merged(base, config))
+
+
+def preset(name: str) -> Config:
+    """The settings of a preset, by name."""
+    if not isinstance(name, str) or name not in PRESETS:
+        raise ConfigError(f"unknown preset {name!r}; there are {', '.join(PRESETS)}")
+    return PRESETS[name]
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        read: dict[str, Any] = msgspec.toml.decode(path.read_bytes(), type=dict[str, Any])
+    except OSError as error:
+        raise ConfigError(f"{path}: not readable: {error.strerror}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}") from error
+    return read
+
+
+def _merged(base: dict[str, Any], changes: dict[str, Any], path: str = "") -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in changes.items():
+        if key not in base:
+            close = difflib.get_close_matches(str(key), base, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(base)}"
+            raise ConfigError(f"unknown setting {path + str(key)!r}; {hint}")
+        nested = isinstance(base[key], dict) and isinstance(value, dict)
+        merged[key] = _merged(base[key], value, f"{path}{key}.") if nested else value
+    return merged
+
+
+def _convert(values: dict[str, Any]) -> Config:
+    try:
+        return msgspec.convert(values, Config, strict=True)
+    except msgspec.ValidationError as error:
+        message = str(error)
+        where = re.search(r" - at `\$\.?(.*)`$", message)
+        setting = where.group(1) if where else "the configuration"
+        raise ConfigError(f"setting {setting!r}: {message.partition(' - at ')[0]}") from error

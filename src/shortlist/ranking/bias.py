@@ -1,0 +1,54 @@
+"""The baseline of rating prediction: global mean + user bias + item bias."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shortlist.data.log import Floats, Log, Rows
+from shortlist.stages import Queries
+
+
+class RatingModel(Protocol):
+    """Predicts what a user would rate an item."""
+
+    def predict(self, queries: Queries, query_rows: NDArray[np.int64], item_rows: Rows) -> Floats:
+        """float32 (n,): the predicted rating of item ``item_rows[i]`` by the user of query ``query_rows[i]``."""
+
+
+@dataclass(frozen=True)
+class RatingBias:
+    """r(u, i) = μ + b_u + b_i, with b_i fitted and b_u folded in from the history at hand.
+
+    b_i = Σ (r − μ) / (n_i + λ_item),   b_u = Σ (r − μ − b_i) / (n_u + λ_user).  Koren 2010, "Factor in the neighbors".
+
+    Attributes:
+        item_biases: float32 (n_items,).
+        lowest, highest: predictions are kept within the ratings seen.
+    """
+
+    mean: float
+    item_biases: Floats
+    user_shrinkage: float
+    lowest: float
+    highest: float
+
+    @classmethod
+    def of(cls, log: Log, item_shrinkage: float = 5.0, user_shrinkage: float = 5.0) -> "RatingBias":
+        """Fit on the events of a log that carry a rating (at least one)."""
+        rated = ~np.isnan(log.ratings)
+        ratings, items = log.ratings[rated].astype(np.float64), log.item_rows[rated]
+        mean = float(ratings.mean())
+        sums = np.bincount(items, weights=ratings - mean, minlength=log.n_items)
+        biases = sums / (np.bincount(items, minlength=log.n_items) + item_shrinkage)
+        return cls(mean, biases.astype(np.float32), user_shrinkage, float(ratings.min()), float(ratings.max()))
+
+    def predict(self, queries: Queries, query_rows: NDArray[np.int64], item_rows: Rows) -> Floats:
+        rated = ~np.isnan(queries.ratings)
+        residuals = queries.ratings[rated] - self.mean - self.item_biases[queries.item_rows[rated]]
+        of_query = queries.event_queries[rated]
+        sums = np.bincount(of_query, weights=residuals.astype(np.float64), minlength=len(queries))
+        user_biases = sums / (np.bincount(of_query, minlength=len(queries)) + self.user_shrinkage)  # (n_queries,)
+        predicted = self.mean + user_biases[query_rows] + self.item_biases[item_rows]
+        return np.clip(predicted, self.lowest, self.highest).astype(np.float32)

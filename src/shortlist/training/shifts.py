@@ -1,0 +1,118 @@
+"""The moments at which the ranker is trained: what was known, who asked, what they then took up.
+
+A shift holds a log from which everything that will be labelled is gone. Whatever is fitted for it sees that log alone.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shortlist.config import Target
+from shortlist.data.log import Log, Mask
+from shortlist.evaluation.lists import Relevant
+from shortlist.stages import Queries, stored_queries
+
+
+@dataclass(frozen=True)
+class Shift:
+    """One moment of training.
+
+    Attributes:
+        history: the log before it; all that the stages may know.
+        queries: who asks, with the history that counts.
+        relevant: what each of them then took up.
+        name: for the record, for example ``"window 3 of 4"``.
+    """
+
+    history: Log
+    queries: Queries
+    relevant: Relevant
+    name: str
+
+    def allowed(self, start: int, stop: int, filter_seen: bool) -> Mask:
+        """bool (stop − start, n_items): what may be recommended to queries ``start`` to ``stop − 1``."""
+        return (
+            unseen(self.queries.block(start, stop), self.history.n_items)
+            if filter_seen
+            else np.ones((min(stop, len(self.queries)) - start, self.history.n_items), dtype=bool)
+        )
+
+
+def unseen(queries: Queries, n_items: int) -> Mask:
+    """bool (n_queries, n_items): false where the item stands in the query's history."""
+    allowed = np.ones((len(queries), n_items), dtype=bool)
+    allowed[queries.event_queries, queries.item_rows] = False
+    return allowed
+
+
+def make_shifts(log: Log, target: Target, n: int, seed: int, filter_seen: bool) -> list[Shift]:
+    """The shifts of a training log, earliest first: one to choose the sources' settings by, then n for the ranker.
+
+    The last one validates. Shifts in which nobody asks are left out, so a small log may give fewer.
+    """
+    if target == "window":
+        shifts = _windows(log, n + 1, filter_seen)
+    elif target == "next":
+        shifts = [_held_out(log, h, filter_seen) for h in range(n + 1, 0, -1)]
+    else:
+        shifts = _folds(log, n + 1, seed, filter_seen)
+    return [shift for shift in shifts if len(shift.queries)]
+
+
+def _windows(log: Log, n: int, filter_seen: bool) -> list[Shift]:
+    """The last half of the log in n windows with as many events each."""
+    cuts = np.unique(log.timestamps[np.linspace(len(log) // 2, len(log) - 1, n + 1).astype(np.int64)])
+    shifts = []
+    for number, (cut, end) in enumerate(zip(cuts[:-1], [*cuts[1:-1], log.end], strict=True), start=1):
+        history, rest = log.before(int(cut)), log.before(int(end))
+        window = rest.take(np.arange(len(history), len(rest)))
+        users = np.unique(window.user_rows)
+        queries = stored_queries(history, users, np.full(len(users), cut), strictly_before=False)
+        shifts.append(_shift(history, queries, window, filter_seen, f"window {number} of {len(cuts) - 1}"))
+    return shifts
+
+
+def _held_out(log: Log, h: int, filter_seen: bool) -> Shift:
+    """Each user's h-th last event as the target, asked at the event before it."""
+    positions = log.positions_from_end
+    history = log.take(positions >= h)
+    target = log.take(positions == h - 1)
+    order = np.argsort(target.user_rows)
+    target_users = target.user_rows[order]
+    _, offsets = history.by_user
+    users = target_users[np.diff(offsets)[target_users] > 0]
+    queries = ask_at_last_event(history, users)
+    return _shift(history, queries, target, filter_seen, f"last event but {h - 1}")
+
+
+def ask_at_last_event(log: Log, users: NDArray[np.int32]) -> Queries:
+    """Each of these users with a history is asked at their last event, with all of it."""
+    order, offsets = log.by_user
+    return stored_queries(log, users, log.timestamps[order[offsets[users + 1] - 1]], strictly_before=False)
+
+
+def _folds(log: Log, n: int, seed: int, filter_seen: bool) -> list[Shift]:
+    """A fifth of the rows held out, n times, each row at most once while there are enough."""
+    folds = np.random.default_rng(seed).permutation(len(log)) % max(n, 5)
+    shifts = []
+    for fold in range(n):
+        history, held_out = log.take(folds != fold), log.take(folds == fold)
+        users = np.unique(held_out.user_rows)
+        queries = stored_queries(history, users, np.full(len(users), log.end), strictly_before=False)
+        shifts.append(_shift(history, queries, held_out, filter_seen, f"fold {fold + 1} of {n}"))
+    return shifts
+
+
+def _shift(history: Log, queries: Queries, taken_up: Log, filter_seen: bool, name: str) -> Shift:
+    """Label each query with the positives that its user took up, first-time items only where seen ones are filtered."""
+    taken_up = taken_up.positives()
+    query_of_user = np.full(history.n_users, -1)
+    query_of_user[queries.user_rows] = np.arange(len(queries))
+    query_rows, items = query_of_user[taken_up.user_rows], taken_up.item_rows
+    keep = query_rows >= 0
+    if filter_seen:
+        pairs = queries.event_queries * history.n_items + queries.item_rows
+        keep &= ~np.isin(query_rows * history.n_items + items, pairs)
+    relevant = Relevant.from_pairs(query_rows[keep], items[keep].astype(np.int64), len(queries))
+    return Shift(history, queries, relevant, name)
