@@ -11,13 +11,11 @@ import numpy as np
 import polars as pl
 
 from shortlist.data import columns as door
-from shortlist.data.log import Log
+from shortlist.data import csv_files
+from shortlist.data.columns import FIRST_SECOND, STANDARD, Frame, place, refuse, rename_columns, suggest
+from shortlist.data.log import Log, Mask
 from shortlist.data.vocabulary import Vocabulary
 from shortlist.errors import DataError
-
-STANDARD = ("user_id", "item_id", "timestamp", "rating", "weight", "event")
-FIRST_SECOND = 10**8
-"""Times below this (March 1973) are not Unix seconds of anybody's log: they are an order."""
 
 TimeKind = Literal["seconds", "order", "none"]
 AttributeKind = Literal["category", "list", "number", "text", "date"]
@@ -38,6 +36,9 @@ class Dataset:
         users: ``user_id`` and attributes; likewise.
         notes: what was noticed or converted while reading, one sentence each.
         name: how reports call it.
+        given_items: the item table as given, without the items found only in the interactions; ``None`` = none.
+        given_users: likewise.
+        whole_time_kind: the `time_kind` of the data set that these interactions were taken from, if they were.
 
     >>> log = pl.DataFrame({"user_id": [1, 1], "item_id": ["a", "b"], "rating": [4, 5]})
     >>> dataset = Dataset.from_frames(log)
@@ -52,13 +53,14 @@ class Dataset:
     name: str = ""
     given_items: Table = None
     given_users: Table = None
+    whole_time_kind: TimeKind | None = None
 
     @classmethod
     def from_frames(
         cls,
-        interactions: door.Frame,
-        items: door.Frame | None = None,
-        users: door.Frame | None = None,
+        interactions: Frame,
+        items: Frame | None = None,
+        users: Frame | None = None,
         columns: Mapping[str, str] | None = None,
         *,
         notes: Sequence[str] = (),
@@ -71,8 +73,9 @@ class Dataset:
             items: one row per item: its id and attributes of any number (category, list of categories, number,
                 text, date).
             users: one row per user, likewise.
-            columns: standard name -> the name in your tables, for example ``{"user_id": "customer"}``; it holds for
-                all three tables.
+            columns: standard name -> the name in your tables, for example ``{"user_id": "customer"}``. It holds for
+                all three tables, but in ``items`` and ``users`` only for the id and the attributes. A column that
+                had the standard name gives way. ``{"customer": "user_id"}`` is understood where it is unambiguous.
             notes: sentences to carry along.
             name: how reports call the data.
 
@@ -95,25 +98,26 @@ class Dataset:
         list_separator: str = "|",
         name: str = "",
     ) -> "Dataset":
-        """Read CSV files with a header, UTF-8.
+        """Read CSV files (UTF-8, a header, ``"`` around values that need it).
+
+        Columns become integers, numbers, truth values or dates where every value is one; ids only where they are
+        integers in all the tables. What has a leading zero stays text.
 
         Args:
             columns: as in `from_frames`.
-            separator: between columns.
-            list_separator: an item or user attribute in which any value holds it becomes a list of categories.
+            separator: between columns, one character.
+            list_separator: an item or user attribute in which any value holds it becomes a list of categories;
+                ``""`` = none does.
 
         Raises:
-            DataError: as `from_frames`, or a file is missing, empty, ragged or not UTF-8.
+            DataError: as `from_frames`, or a file is missing, empty, ragged or not UTF-8, or seems to have another
+                separator; the message names file, row (from 0) and line (from 1).
         """
-
-        def read(path: Path) -> pl.DataFrame:
-            return pl.read_csv(path, separator=separator, infer_schema_length=None)
-
-        files = _read_all({"interactions": interactions, "items": items, "users": users}, read)
-        for kind in ("items", "users"):
-            if files[kind] is not None:
-                files[kind] = _split_lists(files[kind], list_separator)
-        return cls._checked(files, _origins(interactions, items, users), columns or {}, (), name)
+        paths = {"interactions": interactions, "items": items, "users": users}
+        origins = {kind: csv_files.CsvFile(path, separator) for kind, path in paths.items() if path is not None}
+        text = {kind: csv_files.read_text(origins[kind]) if kind in origins else None for kind in paths}
+        frames = rename_columns(text, columns or {})
+        return cls._checked(_typed(frames, list_separator), origins, {}, (), name)
 
     @classmethod
     def from_parquet(
@@ -125,25 +129,24 @@ class Dataset:
         *,
         name: str = "",
     ) -> "Dataset":
-        """Read Parquet files; arguments and errors as in `from_csv`."""
-        files = _read_all({"interactions": interactions, "items": items, "users": users}, pl.read_parquet)
-        return cls._checked(files, _origins(interactions, items, users), columns or {}, (), name)
+        """Read Parquet files; arguments and errors as in `from_frames`, or a file is missing or damaged."""
+        paths = {"interactions": interactions, "items": items, "users": users}
+        frames = {kind: None if path is None else _read_parquet(Path(path)) for kind, path in paths.items()}
+        return cls._checked(frames, {kind: str(path) for kind, path in paths.items()}, columns or {}, (), name)
 
     @classmethod
     def _checked(
         cls,
-        tables: Mapping[str, door.Frame | None],
+        tables: Mapping[str, Frame | None],
         origins: Mapping[str, str],
         columns: Mapping[str, str],
         notes: Sequence[str],
         name: str,
     ) -> "Dataset":
-        frames = {
-            kind: None if table is None else _rename(door.to_polars(table, origins[kind]), columns)
-            for kind, table in tables.items()
-        }
-        if frames["interactions"] is None:
+        if tables["interactions"] is None:
             raise DataError("interactions: expected a table, got None")
+        read = {kind: None if table is None else door.to_polars(table, origins[kind]) for kind, table in tables.items()}
+        frames = rename_columns(read, columns)
         interactions, notices = _check_interactions(frames["interactions"], origins["interactions"])
         items, users = (
             None if (table := frames[kind]) is None else _check_attributes(table, key, interactions, origins[kind])
@@ -167,10 +170,9 @@ class Dataset:
         )
 
     def with_interactions(self, interactions: pl.DataFrame) -> "Dataset":
-        """The same items and users as given, with some of these interactions."""
-        return self.assemble(
-            interactions, self.given_items, self.given_users, notes=self.notes, name=self.name
-        )
+        """The same items and users as given, with some of these interactions; their times stay of the same kind."""
+        part = self.assemble(interactions, self.given_items, self.given_users, notes=self.notes, name=self.name)
+        return replace(part, whole_time_kind=self.time_kind)
 
     def __len__(self) -> int:
         return len(self.interactions)
@@ -197,14 +199,16 @@ class Dataset:
     @cached_property
     def time_kind(self) -> TimeKind:
         """``seconds``; ``order`` where times only say what came first; ``none`` where there are none or all equal."""
-        if "timestamp" not in self.interactions.columns or self.interactions["timestamp"].n_unique() == 1:
+        if self.whole_time_kind is not None:
+            return self.whole_time_kind
+        if "timestamp" not in self.interactions.columns or self.interactions["timestamp"].n_unique() < 2:
             return "none"
         return "seconds" if float(self.interactions["timestamp"].max()) >= FIRST_SECOND else "order"  # type: ignore[arg-type]
 
     @cached_property
     def repeat_share(self) -> float:
         """The share of events in which a user takes up an item again, in [0, 1)."""
-        return 1 - self.interactions.select("user_id", "item_id").n_unique() / len(self)
+        return 1 - self.interactions.select("user_id", "item_id").n_unique() / len(self) if len(self) else 0.0
 
     def log(self, min_rating: float | None = None, events: Sequence[str] = ()) -> Log:
         """The interactions in row numbers, in order of time (file order among equal times).
@@ -213,16 +217,17 @@ class Dataset:
             min_rating: an event with a lower rating is not a positive (its weight becomes 0); events without a
                 rating stay.
             events: only these values of ``event`` are positives; empty = all.
+
+        Raises:
+            DataError: there is no column to decide by, or no event of the kinds asked for.
         """
         frame = self.interactions
         n = len(frame)
         times = frame["timestamp"].to_numpy() if self.time_kind != "none" else np.arange(n)
         order = np.argsort(times, kind="stable")
         weights = frame["weight"].to_numpy() if "weight" in frame.columns else np.ones(n)
+        positive = self._positive(min_rating, events)
         ratings = frame["rating"].fill_null(float("nan")).to_numpy() if self.has_ratings else np.full(n, np.nan)
-        positive = ~(ratings < min_rating) if min_rating is not None else np.ones(n, dtype=bool)
-        if events:
-            positive &= frame["event"].is_in(list(events)).fill_null(False).to_numpy()
         return Log(
             self.user_vocabulary.rows(frame["user_id"])[order],
             self.item_vocabulary.rows(frame["item_id"])[order],
@@ -234,15 +239,37 @@ class Dataset:
             self.time_kind == "seconds",
         )
 
+    def _positive(self, min_rating: float | None, events: Sequence[str]) -> Mask:
+        """bool (n,), in file order: which events count as positive."""
+        frame = self.interactions
+        positive = np.ones(len(frame), dtype=bool)
+        if min_rating is not None:
+            if "rating" not in frame.columns:
+                raise DataError(f"min_rating = {min_rating:g}: expected a column 'rating', but there is none")
+            positive &= (frame["rating"] >= min_rating).fill_null(True).to_numpy()
+        if events:
+            if "event" not in frame.columns:
+                raise DataError(f"events = {events!r}: expected a column 'event', but there is none")
+            kinds = [events] if isinstance(events, str) else list(events)
+            chosen = frame["event"].is_in(kinds).fill_null(False).to_numpy()
+            if len(chosen) and not chosen.any():
+                have = frame["event"].drop_nulls().unique().sort().head(10).to_list()
+                raise DataError(f"events = {events!r}: expected at least one such event, found only {have}")
+            positive &= chosen
+        return positive
+
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 over the interactions and the ids, in order: the same for the same data in the same order."""
+        """SHA-256 over the interactions (standard columns, in file order), items and users.
+
+        The same for the same data in the same order, whatever types they came in; the name and notes do not count.
+        """
         digest = hashlib.sha256()
-        log = self.log()
-        for array in (log.user_rows, log.item_rows, log.timestamps, log.ratings, log.weights):
-            digest.update(array.tobytes())
-        for ids in (self.users["user_id"], self.items["item_id"]):
-            digest.update("\n".join(map(str, ids.to_list())).encode())
+        standard = [name for name in STANDARD if name in self.interactions.columns]
+        for frame in (self.interactions.select(standard), self.items, self.users):
+            for series in frame:
+                digest.update(f"{series.name}\0{series.dtype}\0{len(series)}\0".encode())
+                digest.update(_bytes_of(series))
         return digest.hexdigest()
 
     def renamed(self, name: str) -> "Dataset":
@@ -270,10 +297,9 @@ def _check_interactions(frame: pl.DataFrame, origin: str) -> tuple[pl.DataFrame,
     _need(frame, ("user_id", "item_id"), origin)
     if not len(frame):
         raise DataError(f"{origin}: expected at least one interaction, got an empty table")
-    present = [name for name in STANDARD if name in frame.columns]
     made: dict[str, pl.Series] = {}
     notices: list[str] = []
-    for name in present:
+    for name in (name for name in STANDARD if name in frame.columns):
         series = frame[name]
         if name in ("user_id", "item_id"):
             made[name] = door.as_ids(series, origin, name)
@@ -281,42 +307,43 @@ def _check_interactions(frame: pl.DataFrame, origin: str) -> tuple[pl.DataFrame,
             made[name], notice = door.as_timestamps(series, origin, name)
             notices += [notice] if notice else []
         elif name == "event":
-            made[name] = series.cast(pl.String)
+            made[name] = door.as_events(series, origin, name)
+        elif name == "rating":
+            made[name] = door.as_numbers(series, origin, name, nulls=True)
         else:
-            made[name] = door.as_numbers(
-                series, origin, name, nulls=name == "rating", least=0 if name == "weight" else -float("inf")
-            )
+            made[name] = door.as_numbers(series, origin, name, nulls=False, least=0)
     extras = [column for column in frame.columns if column not in STANDARD]
     return pl.DataFrame(made).hstack(frame.select(extras)), notices
 
 
 def _check_attributes(frame: pl.DataFrame, key: str, interactions: pl.DataFrame, origin: str) -> pl.DataFrame:
     _need(frame, (key,), origin)
-    ids = door.as_ids(frame[key], origin, key)
-    door.refuse(origin, key, ids, ids.is_duplicated(), "each id once")
-    if len(ids) and ids.dtype != interactions[key].dtype:
+    kind = interactions[key].dtype
+    ids = door.as_ids(frame[key], origin, key) if len(frame) else pl.Series(key, [], dtype=kind)
+    refuse(origin, key, ids, ~ids.is_first_distinct(), "each id once, but it was in a row above")
+    if ids.dtype != kind:
         raise DataError(
-            f"{origin}, row 0, column {key!r}: got {ids[0]!r} ({ids.dtype}), expected {interactions[key].dtype} "
+            f"{place(origin, 0)}, column {key!r}: got {ids[0]!r} ({ids.dtype}), expected {kind} "
             f"as in the interactions ({interactions[key][0]!r}): ids of another kind join with nothing"
         )
     attributes = [_check_attribute(frame[column], origin) for column in frame.columns if column != key]
-    return pl.DataFrame([ids.cast(interactions[key].dtype).alias(key), *attributes])
+    return pl.DataFrame([ids.alias(key), *attributes])
 
 
 def _check_attribute(series: pl.Series, origin: str) -> pl.Series:
     kind = series.dtype
-    if kind == pl.Categorical or isinstance(kind, pl.Enum):
+    if kind in (pl.Null, pl.Categorical) or isinstance(kind, pl.Enum):
         return series.cast(pl.String)
     if isinstance(kind, pl.Array):
         return _check_attribute(series.arr.to_list(), origin)
-    if isinstance(kind, pl.List) and kind.inner != pl.String:
-        inner = series.explode()
-        if inner.dtype.is_nested():
-            raise DataError(f"{origin}, column {series.name!r}: got {kind}, expected a list of categories")
+    if isinstance(kind, pl.List) and not kind.inner.is_nested():
         return series.cast(pl.List(pl.String))
-    plain = kind.is_numeric() or kind in (pl.String, pl.Boolean, pl.Date, pl.Null)
-    if plain or isinstance(kind, pl.List | pl.Datetime):
-        return series.cast(pl.String) if kind == pl.Null else series
+    if kind.is_decimal() or kind.is_float():
+        numbers = series.cast(pl.Float64).fill_nan(None)
+        refuse(origin, series.name, series, numbers.is_infinite().fill_null(False), "a finite number or null")
+        return numbers
+    if kind.is_numeric() or kind in (pl.String, pl.Boolean, pl.Date) or isinstance(kind, pl.Datetime):
+        return series
     raise DataError(
         f"{origin}, column {series.name!r}: got type {kind}, expected a category, a list of categories, a number, "
         "a text or a date"
@@ -328,51 +355,50 @@ def _complete(given: Table, interactions: pl.DataFrame, key: str) -> pl.DataFram
     found = interactions.select(pl.col(key).unique().sort())
     if given is None:
         return found
-    return pl.concat([given, found.join(given, on=key, how="anti")], how="diagonal")
+    missing = found.join(given, on=key, how="anti").sort(key)
+    return pl.concat([given, missing], how="diagonal")
 
 
 def _need(frame: pl.DataFrame, names: Sequence[str], origin: str) -> None:
     for name in names:
         if name not in frame.columns:
             raise DataError(
-                f"{origin}: column {name!r} is missing; the table has {', '.join(map(repr, frame.columns)) or 'none'}. "
+                f"{origin}: column {name!r} is missing; {suggest(name, frame.columns)} "
                 f'If it has another name there, say columns={{"{name}": "…"}}'
             )
 
 
-def _rename(frame: pl.DataFrame, columns: Mapping[str, str]) -> pl.DataFrame:
-    mapping = {theirs: standard for standard, theirs in columns.items() if theirs in frame.columns}
-    taken = [name for theirs, name in mapping.items() if name in frame.columns and name != theirs]
-    frame = frame.drop([name for name in taken if name not in mapping])
-    return frame.rename(mapping)
+def _typed(frames: Mapping[str, Table], list_separator: str) -> dict[str, Table]:
+    """Text from CSV as types: ids alike in all tables; times, ratings and the like are left to their own checks."""
+    typed = dict(frames)
+    for kind, frame in frames.items():
+        if frame is None:
+            continue
+        left = STANDARD if kind == "interactions" else (f"{kind[:-1]}_id",)
+        free = [frame[column] for column in frame.columns if column not in left]
+        if kind != "interactions":
+            free = [csv_files.split_lists(series, list_separator) for series in free]
+        typed[kind] = frame.with_columns([csv_files.typed(s) if s.dtype == pl.String else s for s in free])
+    for key, kind in (("user_id", "users"), ("item_id", "items")):
+        having = [k for k in ("interactions", kind) if (table := typed[k]) is not None and key in table.columns]
+        ids = csv_files.typed_ids([typed[k][key] for k in having])  # type: ignore[index]
+        for k, series in zip(having, ids, strict=True):
+            typed[k] = typed[k].with_columns(series)  # type: ignore[union-attr]
+    return typed
 
 
-def _origins(*paths: str | Path | None) -> dict[str, str]:
-    return dict(zip(("interactions", "items", "users"), map(str, paths), strict=True))
+def _bytes_of(series: pl.Series) -> bytes:
+    """The values as bytes that do not depend on how they are stored."""
+    if series.dtype.is_numeric():
+        nulls = series.is_null().to_numpy().tobytes()
+        return nulls + series.fill_null(0).to_numpy().tobytes()
+    return series.to_frame().write_ndjson().encode()
 
 
-def _read_all(paths: Mapping[str, str | Path | None], read: object) -> dict[str, pl.DataFrame | None]:
-    return {kind: None if path is None else _read(Path(path), read) for kind, path in paths.items()}
-
-
-def _read(path: Path, read: object) -> pl.DataFrame:
-    assert callable(read)
+def _read_parquet(path: Path) -> pl.DataFrame:
     if not path.is_file():
         raise DataError(f"{path}: no such file")
     try:
-        frame: pl.DataFrame = read(path)
-    except pl.exceptions.NoDataError as error:
-        raise DataError(f"{path}: the file is empty") from error
-    except (pl.exceptions.PolarsError, OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: not readable: {str(error).splitlines()[0]}") from error
-    return frame
-
-
-def _split_lists(frame: pl.DataFrame | None, separator: str) -> pl.DataFrame | None:
-    assert frame is not None
-    lists = [
-        series.name
-        for series in frame
-        if series.dtype == pl.String and series.str.contains(separator, literal=True).any()
-    ]
-    return frame.with_columns(pl.col(lists).str.split(separator)) if lists else frame
+        return pl.read_parquet(path, glob=False)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise DataError(f"{path}: not readable as Parquet: {(str(error).splitlines() or [''])[0]}") from error
