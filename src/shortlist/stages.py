@@ -8,6 +8,7 @@ and returns one score per row.
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar, Protocol
 
 import numpy as np
@@ -43,17 +44,17 @@ class Queries:
     def __len__(self) -> int:
         return len(self.user_rows)
 
-    @property
+    @cached_property
     def lengths(self) -> NDArray[np.int64]:
         """int64 (n,): number of history events of each query."""
         return np.diff(self.offsets)
 
-    @property
+    @cached_property
     def event_queries(self) -> NDArray[np.int64]:
         """int64 (n_events,): the query each history event belongs to."""
         return np.repeat(np.arange(len(self)), self.lengths)
 
-    @property
+    @cached_property
     def positions_from_end(self) -> NDArray[np.int64]:
         """int64 (n_events,): 0 for a history's latest event, 1 for the one before, and so on."""
         return self.offsets[self.event_queries + 1] - 1 - np.arange(len(self.item_rows))
@@ -65,12 +66,13 @@ class Queries:
             decay: in (0, 1].
             latest: only that many latest events count; 0 = all.
         """
-        positions = self.positions_from_end
-        weights = self.weights * np.float32(decay) ** positions.astype(np.float32)
+        positions, items, offsets = self.positions_from_end, self.item_rows, self.offsets
+        weights = (self.weights * np.float32(decay) ** positions.astype(np.float32)).astype(np.float32)
         if latest:
-            weights = np.where(positions < latest, weights, 0)
-        entries = (weights.astype(np.float32), self.item_rows, self.offsets)
-        return sp.csr_matrix(entries, shape=(len(self), n_items))
+            keep = positions < latest
+            weights, items = weights[keep], items[keep]
+            offsets = np.concatenate([[0], np.cumsum(np.minimum(self.lengths, latest))])
+        return sp.csr_matrix((weights, items, offsets), shape=(len(self), n_items))
 
     def block(self, start: int, stop: int) -> "Queries":
         """Queries ``start`` to ``stop - 1``."""
@@ -79,6 +81,21 @@ class Queries:
             self.user_rows[start:stop],
             self.at[start:stop],
             self.offsets[start : stop + 1] - self.offsets[start],
+            self.item_rows[events],
+            self.timestamps[events],
+            self.ratings[events],
+            self.weights[events],
+        )
+
+    def take(self, rows: NDArray[np.integer]) -> "Queries":
+        """Some of the queries, in the order given."""
+        lengths = self.lengths[rows]
+        ends = np.cumsum(lengths)
+        events = np.arange(lengths.sum()) + np.repeat(self.offsets[rows] - (ends - lengths), lengths)
+        return Queries(
+            self.user_rows[rows],
+            self.at[rows],
+            np.concatenate([[0], ends]),
             self.item_rows[events],
             self.timestamps[events],
             self.ratings[events],
@@ -119,7 +136,7 @@ class Candidates:
     def __len__(self) -> int:
         return len(self.item_rows)
 
-    @property
+    @cached_property
     def query_rows(self) -> NDArray[np.int64]:
         """int64 (n,): the query each candidate belongs to."""
         return np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
@@ -157,6 +174,14 @@ class Source(ABC):
     @abstractmethod
     def score_catalogue(self, queries: Queries) -> Floats:
         """float32 (n_queries, n_items): the score of every item, ``nan`` where the source has no evidence."""
+
+    def distinct_scores(self, queries: Queries) -> tuple[Floats, NDArray[np.int64]]:
+        """`score_catalogue` without repeats, for sources that answer many queries alike.
+
+        Returns:
+            float32 (n_distinct, n_items) and int64 (n_queries,), the row that holds each query's scores.
+        """
+        return self.score_catalogue(queries), np.arange(len(queries))
 
     def propose(self, queries: Queries, n: int, allowed: Mask | None = None) -> list[Rows]:
         """At most n items per query, only items that the source has evidence in favour of, best first.

@@ -1,15 +1,18 @@
 """Exact top-k over the whole catalogue under any exclusion. Ties go to the lower item row."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from shortlist.data.log import Floats, Mask, Rows
+
+LOWEST = -np.finfo(np.float32).max
 
 
 def select_top(scores: Floats, k: int, allowed: Mask) -> Mask:
     """Which items are among each row's k best allowed ones.
 
     Args:
-        scores: float32 (n_rows, n_items); a ``nan`` that is allowed counts as the lowest score.
+        scores: float32 (n_rows, n_items); ``nan`` and ``-inf`` that are allowed count as the lowest score.
         k: at least 1; more than n_items means all.
         allowed: bool (n_rows, n_items).
 
@@ -22,18 +25,17 @@ def select_top(scores: Floats, k: int, allowed: Mask) -> Mask:
     n_items = scores.shape[1]
     if k >= n_items:
         return allowed.copy()
-    # fmax drops nan: whatever is allowed lies above the -inf of what is not.
-    masked = np.where(allowed, np.fmax(scores, -np.finfo(np.float32).max), -np.inf)
-    threshold = np.partition(masked, n_items - k, axis=1)[:, n_items - k, None]  # (n_rows, 1)
-    above = masked > threshold
-    level = (masked == threshold) & allowed
-    room = k - above.sum(axis=1, keepdims=True)
-    level &= np.cumsum(level, axis=1) <= room
-    selected: Mask = above | level
+    masked = np.fmax(scores, LOWEST)  # fmax drops nan: whatever is allowed lies above the -inf of what is not
+    masked[~allowed] = -np.inf
+    thresholds = np.partition(masked, n_items - k, axis=1)[:, n_items - k]  # (n_rows,)
+    selected: Mask = (masked >= thresholds[:, None]) & allowed
+    surplus = selected.sum(axis=1) - k
+    for row in np.flatnonzero(surplus > 0):  # ties at the threshold: the last ones go
+        selected[row, np.flatnonzero(masked[row] == thresholds[row])[-surplus[row] :]] = False
     return selected
 
 
-def ordered(scores: Floats, item_rows: np.ndarray) -> Rows:
+def ordered(scores: Floats, item_rows: NDArray[np.integer]) -> Rows:
     """Item rows by falling score, ties by item row; ``nan`` last.
 
     >>> ordered(np.array([1, 5, 5, 7], dtype=np.float32), np.array([0, 2, 1, 3]))

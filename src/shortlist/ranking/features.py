@@ -5,11 +5,13 @@ same code. Each group of features is one function that returns named columns.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from shortlist.data.log import Floats, Log
+from shortlist.data.log import Floats, Log, Rows
 from shortlist.ranking.bias import RatingModel
 from shortlist.retrieval.item_item import ItemItem
 from shortlist.retrieval.merge import fuse
@@ -20,7 +22,13 @@ Columns = dict[str, NDArray[np.floating] | NDArray[np.integer]]
 LATEST = (1, 3, 10)
 AGREEMENT_RANK = 100
 
-NEEDS_ORDER = ("trend", "popularity_short", "popularity_long", "item_position", *(f"similar_to_last_{n}" for n in LATEST))
+NEEDS_ORDER = (
+    "trend",
+    "popularity_short",
+    "popularity_long",
+    "item_position",
+    *(f"similar_to_last_{n}" for n in LATEST),
+)
 NEEDS_SECONDS = ("item_age", "user_idle")
 
 
@@ -43,6 +51,12 @@ class ItemFacts:
     attributes: Floats
     numbers: Floats
     number_names: tuple[str, ...]
+
+    @cached_property
+    def profile_table(self) -> Floats:
+        """float32 (n_items, n_values + 2 n_numbers): attributes, numbers (0 = not given), 1 where a number is given."""
+        known = ~np.isnan(self.numbers)
+        return np.hstack([self.attributes, np.where(known, self.numbers, 0), known]).astype(np.float32)
 
     @classmethod
     def of(
@@ -110,10 +124,10 @@ class Features:
         for group, wanted in groups:
             if wanted:
                 columns |= group(queries, candidates)
-        table = np.empty((len(candidates), len(names)), dtype=np.float32)
+        table = np.empty((len(names), len(candidates)), dtype=np.float32)
         for position, name in enumerate(names):
-            table[:, position] = columns[name]
-        return table
+            table[position] = columns[name]
+        return table.T
 
     def names(self, *, order: bool, seconds: bool) -> tuple[str, ...]:
         """All features that these data allow.
@@ -137,19 +151,20 @@ class Features:
 
     def _sources(self, queries: Queries, candidates: Candidates) -> Columns:
         columns: Columns = {}
+        log_ranks = np.log(candidates.ranks.astype(np.float64))  # (n, n_sources)
         for s, name in enumerate(self.source_names):
             columns[f"{name}_z"] = candidates.standardised[:, s]
-            columns[f"{name}_log_rank"] = np.log(candidates.ranks[:, s].astype(np.float64))
+            columns[f"{name}_log_rank"] = log_ranks[:, s]
         columns["fusion"] = fuse(candidates.ranks, self.item_counts.n_items)
         columns["agreement"] = (candidates.ranks <= AGREEMENT_RANK).sum(axis=1)
         return columns
 
     def _popularity(self, queries: Queries, candidates: Candidates) -> Columns:
-        ticks, tick_rows = np.unique(self.item_counts.tick_of(queries.at), return_inverse=True)
-        of_candidate = tick_rows[candidates.query_rows]
+        ticks, places = self.item_counts.distinct_ticks(queries.at)
+        of_candidate = places[candidates.query_rows]
         counts = {}
         for name, window in (("popularity", np.inf), ("popularity_short", self.short), ("popularity_long", self.long)):
-            per_tick = np.stack([self.item_counts.before(int(t), window) for t in ticks])  # (n_ticks, n_items)
+            per_tick = np.stack([self.item_counts.before(tick, window) for tick in ticks])  # (n_ticks, n_items)
             counts[name] = per_tick[of_candidate, candidates.item_rows]
         expected = counts["popularity_long"] * (self.short / self.long)
         columns: Columns = {name: np.log1p(values) for name, values in counts.items()}
@@ -184,16 +199,14 @@ class Features:
 
     def _attributes(self, queries: Queries, candidates: Candidates) -> Columns:
         rows, items, facts = candidates.query_rows, candidates.item_rows, self.item_facts
-        history = queries.history_matrix(len(facts.attributes))  # (n_queries, n_items)
+        profile = queries.history_matrix(len(facts.profile_table)) @ facts.profile_table
+        n_values, n_numbers = facts.attributes.shape[1], facts.numbers.shape[1]
+        liked, sums, n_known = np.split(profile, [n_values, n_values + n_numbers], axis=1)  # (n_queries, …) each
         columns: Columns = {}
-        if facts.attributes.shape[1]:
-            profile = history @ facts.attributes  # (n_queries, n_values)
-            norms = np.sqrt(np.square(profile, dtype=np.float64).sum(axis=1))
-            products = (profile[rows] * facts.attributes[items]).sum(axis=1, dtype=np.float64)
+        if n_values:
+            norms = np.sqrt(np.square(liked, dtype=np.float64).sum(axis=1))
+            products = _row_products(liked, rows, facts.attributes, items)
             columns["attribute_match"] = products / np.maximum(norms[rows], 1e-9)
-        known = ~np.isnan(facts.numbers)
-        sums = history @ np.where(known, facts.numbers, 0)
-        n_known = history @ known.astype(np.float32)  # (n_queries, n_numbers)
         with np.errstate(invalid="ignore"):
             means = sums / n_known
         for position, name in enumerate(facts.number_names):
@@ -201,14 +214,33 @@ class Features:
         return columns
 
     def _latest(self, queries: Queries, candidates: Candidates) -> Columns:
+        """Σ weight · M[i, candidate] over the last 1, 3 and 10 events, in one product with a row per step."""
         assert self.similarity is not None
+        n_steps = len(LATEST)
+        positions = queries.positions_from_end
+        latest = positions < LATEST[-1]
+        steps = n_steps - 1 - np.searchsorted(LATEST, positions[latest], side="right")  # the last event is in the last
+        lengths = np.bincount(queries.event_queries[latest] * n_steps + steps, minlength=len(queries) * n_steps)
+        entries = (queries.weights[latest], queries.item_rows[latest], np.concatenate([[0], np.cumsum(lengths)]))
+        history = sp.csr_matrix(entries, shape=(len(lengths), self.similarity.n_items))
+        scores = self.similarity.apply(history)  # (n_queries * n_steps, n_items)
         columns: Columns = {}
-        for n in LATEST:
-            history = queries.history_matrix(self.similarity.n_items, latest=n)
-            scores = (history @ self.similarity.matrix).toarray()  # (n_queries, n_items)
-            columns[f"similar_to_last_{n}"] = scores[candidates.query_rows, candidates.item_rows]
+        total = np.zeros(len(candidates), dtype=np.float32)
+        for step, n in enumerate(LATEST):
+            total = total + scores[candidates.query_rows * n_steps + n_steps - 1 - step, candidates.item_rows]
+            columns[f"similar_to_last_{n}"] = total
         return columns
 
     def _rating(self, queries: Queries, candidates: Candidates) -> Columns:
         assert self.rating_model is not None
         return {"predicted_rating": self.rating_model.predict(queries, candidates.query_rows, candidates.item_rows)}
+
+
+def _row_products(left: Floats, left_rows: NDArray[np.int64], right: Floats, right_rows: Rows) -> NDArray[np.float64]:
+    """float64 (n,): the dot product of row ``left_rows[i]`` of left and row ``right_rows[i]`` of right."""
+    products = np.empty(len(left_rows))
+    rows_at_once = max(1, 2**18 // left.shape[1])  # bounds the memory where attributes have many values
+    for start in range(0, len(products), rows_at_once):
+        part = slice(start, start + rows_at_once)
+        products[part] = np.multiply(left[left_rows[part]], right[right_rows[part]], dtype=np.float64).sum(axis=1)
+    return products

@@ -9,6 +9,8 @@ from shortlist.data.log import Floats
 from shortlist.errors import ArtifactError
 
 ROWS_AT_ONCE = 1024
+MAX_DEPTH = 16
+"""CatBoost's own limit; the number of a leaf fits 16 bits."""
 
 
 @dataclass(frozen=True)
@@ -31,12 +33,14 @@ class Trees:
 
     def __post_init__(self) -> None:
         n_trees, depth = self.split_features.shape
+        if depth > MAX_DEPTH:
+            raise ArtifactError(f"trees: depth {depth}, at most {MAX_DEPTH} can be answered")
         if self.borders.shape != (n_trees, depth) or self.leaf_values.shape != (n_trees, 2**depth):
             raise ArtifactError(
                 f"trees: {n_trees} trees of depth {depth}, but borders {self.borders.shape} and leaf values "
                 f"{self.leaf_values.shape}"
             )
-        if n_trees and not (0 <= self.split_features.min() and self.split_features.max() < len(self.feature_names)):
+        if n_trees and not (self.split_features.min() >= 0 and self.split_features.max() < len(self.feature_names)):
             raise ArtifactError(f"trees: a split asks for a column outside the {len(self.feature_names)} features")
 
     def score(self, features: Floats) -> NDArray[np.float64]:
@@ -51,9 +55,10 @@ class Trees:
         """float64 (n, n_trees): the value of the leaf that each row reaches in each tree."""
         columns = np.ascontiguousarray(features.T)  # (n_features, n)
         n_trees, depth = self.split_features.shape
-        leaf = np.zeros((n_trees, len(features)), dtype=np.int32)
-        for level in range(depth):
-            above = columns[self.split_features[:, level]] > self.borders[:, level, None]  # (n_trees, n)
-            leaf += above.astype(np.int32) << level
-        values = self.leaf_values[np.arange(n_trees)[:, None], leaf]  # (n_trees, n)
+        leaf = np.zeros((n_trees, len(features)), dtype=np.uint16)
+        for level in reversed(range(depth)):
+            leaf <<= 1
+            leaf |= columns[self.split_features[:, level]] > self.borders[:, level, None]
+        first_leaf = np.arange(n_trees)[:, None] << depth
+        values = self.leaf_values.ravel().take(first_leaf + leaf)  # (n_trees, n)
         return np.ascontiguousarray(values.T)

@@ -1,6 +1,7 @@
 """An item-item matrix applied to the history: EASE, co-visitation and item-kNN all are one."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import scipy.sparse as sp
@@ -8,6 +9,9 @@ from numpy.typing import NDArray
 
 from shortlist.data.log import Floats
 from shortlist.stages import Queries, Source
+
+MAX_DENSE_CELLS = 2**24
+"""Up to here (64 MB) a well-filled matrix is multiplied as a dense one."""
 
 
 @dataclass(frozen=True)
@@ -45,15 +49,27 @@ class ItemItem(Source):
     def n_items(self) -> int:
         return len(self.indptr) - 1
 
-    @property
+    @cached_property
     def matrix(self) -> sp.csr_matrix:
         """The matrix (n_items, n_items) as SciPy's, without a copy."""
         return sp.csr_matrix((self.values, self.item_rows, self.indptr), shape=(self.n_items, self.n_items), copy=False)
 
+    @cached_property
+    def _operand(self) -> sp.csr_matrix | Floats:
+        """The matrix as it multiplies fastest: sparse, or dense where it is small and well filled."""
+        n_cells = self.n_items**2
+        return self.matrix.toarray() if n_cells <= MAX_DENSE_CELLS and len(self.values) * 20 >= n_cells else self.matrix
+
+    def apply(self, history: sp.csr_matrix) -> Floats:
+        """float32 (n, n_items): the rows of a history matrix (n, n_items) times the matrix, 0 = nothing in common.
+
+        SciPy multiplies row by row: a row's result does not depend on the other rows.
+        """
+        product = history @ self._operand
+        return product if isinstance(product, np.ndarray) else product.toarray()
+
     def score_catalogue(self, queries: Queries) -> Floats:
-        # SciPy multiplies row by row: a query's result does not depend on the batch.
-        history = queries.history_matrix(self.n_items, self.decay, self.latest)
-        scores: Floats = (history @ self.matrix).toarray()
+        scores = self.apply(queries.history_matrix(self.n_items, self.decay, self.latest))
         scores[scores == 0] = np.nan
         return scores
 

@@ -1,13 +1,14 @@
 """Several sources, one candidate set: the union, scored by every source, in the order of reciprocal-rank fusion."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shortlist.data.log import Floats, Mask
+from shortlist.data.log import Floats, Mask, Rows
 from shortlist.stages import NO_EVIDENCE, Candidates, Queries, Source
-from shortlist.topk import select_top
+from shortlist.topk import select_top, top_k
 
 RRF_CONSTANT = 60
 """Cormack, Clarke and Büttcher 2009, "Reciprocal rank fusion outperforms Condorcet": k = 60."""
@@ -27,46 +28,56 @@ def retrieve(sources: Sequence[Source], fallback: Source, queries: Queries, allo
         allowed: bool (n_queries, n_items).
         n: at least 1.
     """
-    scores = [source.score_catalogue(queries) for source in sources]
-    proposed = [
-        select_top(catalogue, n, source.proposable(catalogue, allowed))
-        for source, catalogue in zip(sources, scores, strict=True)
-    ]
-    union = np.logical_or.reduce(proposed)  # (n_queries, n_items)
-    filled = _fill(union, fallback, queries, allowed, n)
-    query_rows, item_rows = np.nonzero(union | filled)
-    found = union[query_rows, item_rows]
-    evidence = [catalogue[query_rows, item_rows] for catalogue in scores]
+    tables = [source.distinct_scores(queries) for source in sources]
+    proposed = []
+    for source, (rows, places) in zip(sources, tables, strict=True):
+        catalogue = rows[places]  # (n_queries, n_items)
+        proposed.append(select_top(catalogue, n, source.proposable(catalogue, allowed)))
+    union = np.logical_or.reduce(proposed)
+    top_ups = _top_ups(union, fallback, queries, allowed, n)
+    for q, items in top_ups.items():
+        union[q, items] = True
+    query_rows, item_rows = np.divmod(np.flatnonzero(union), union.shape[1])
+    bounds = np.searchsorted(query_rows, np.arange(len(queries) + 1))
+    scores = [rows[places[query_rows], item_rows] for rows, places in tables]
     ranks = np.stack(
-        [catalogue_ranks(c, query_rows, e) for c, e in zip(scores, evidence, strict=True)], axis=1
-    )  # (n, n_sources)
-    fused = np.where(found, fuse(ranks, union.shape[1]), 0)
-    topped_up = np.zeros(len(fused), dtype=np.float32)
-    if filled.any():
-        topped_up = np.where(found, 0, fallback.score_catalogue(queries)[query_rows, item_rows])
-    order = np.lexsort((item_rows, -np.nan_to_num(topped_up, nan=-1), -fused, query_rows))
-    counts = np.bincount(query_rows, minlength=len(queries))
-    places = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
-    order = order[places < n]
+        [catalogue_ranks(rows, places[query_rows], s) for (rows, places), s in zip(tables, scores, strict=True)], axis=1
+    )  # (n_union, n_sources)
+    fused = fuse(ranks, union.shape[1])
+    for q, items in top_ups.items():
+        found_at = bounds[q] + np.searchsorted(item_rows[bounds[q] : bounds[q + 1]], items)
+        fused[found_at] = -np.arange(1, len(items) + 1)  # below every proposal, in the fallback's order
+    best = _best(fused, bounds, n)
+    query_rows, item_rows = query_rows[best], item_rows[best]
+    standardised = [
+        standardise(rows, places[query_rows], s[best]) for (rows, places), s in zip(tables, scores, strict=True)
+    ]
     return Candidates(
-        np.concatenate([[0], np.cumsum(np.minimum(counts, n))]),
-        item_rows[order].astype(np.int32),
-        fused[order],
-        np.stack(evidence, axis=1)[order],
-        np.stack([standardise(c, query_rows, e) for c, e in zip(scores, evidence, strict=True)], axis=1)[order],
-        ranks[order],
-        np.stack([p[query_rows, item_rows] for p in proposed], axis=1)[order],
+        np.concatenate([[0], np.cumsum(np.minimum(np.diff(bounds), n))]),
+        item_rows.astype(np.int32),
+        np.maximum(fused[best], 0),
+        np.stack([s[best] for s in scores], axis=1),
+        np.stack(standardised, axis=1),
+        ranks[best],
+        np.stack([p[query_rows, item_rows] for p in proposed], axis=1),
     )
 
 
-def _fill(union: Mask, fallback: Source, queries: Queries, allowed: Mask, n: int) -> Mask:
-    """bool, the shape of union: the items that the fallback adds where the union is shorter than it could be."""
-    filled = np.zeros_like(union)
+def _top_ups(union: Mask, fallback: Source, queries: Queries, allowed: Mask, n: int) -> dict[int, Rows]:
+    """What the fallback adds, in its order, to each query whose union is shorter than it could be."""
     missing = np.minimum(n, allowed.sum(axis=1)) - union.sum(axis=1)
-    for q in np.flatnonzero(missing > 0):
+    added = {}
+    for q in np.flatnonzero(missing > 0).tolist():
         popularity = fallback.score_catalogue(queries.block(q, q + 1))
-        filled[q] = select_top(popularity, int(missing[q]), (allowed[q] & ~union[q])[None])[0]
-    return filled
+        (added[q],) = top_k(popularity, int(missing[q]), (allowed[q] & ~union[q])[None])
+    return added
+
+
+def _best(fused: NDArray[np.float64], bounds: NDArray[np.int64], n: int) -> NDArray[np.int64]:
+    """Positions of each query's n highest values, best first; ties in the order they stand in."""
+    falling = -fused
+    parts = [start + np.argsort(falling[start:stop], kind="stable")[:n] for start, stop in pairwise(bounds.tolist())]
+    return np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
 
 
 def fuse(ranks: NDArray[np.int32], n_items: int) -> NDArray[np.float64]:
@@ -75,38 +86,54 @@ def fuse(ranks: NDArray[np.int32], n_items: int) -> NDArray[np.float64]:
     Args:
         ranks: int32 (n, n_sources), n_items + 1 = no evidence.
 
-    >>> float(fuse(np.array([[1, 4]]), n_items=3))
-    0.01639344262295082
+    >>> fuse(np.array([[1, 4]], dtype=np.int32), n_items=3)
+    array([0.01639344])
     """
-    return np.where(ranks <= n_items, 1.0 / (RRF_CONSTANT + ranks), 0.0).sum(axis=1)
+    fused: NDArray[np.float64] = np.where(ranks <= n_items, 1.0 / (RRF_CONSTANT + ranks), 0.0).sum(axis=1)
+    return fused
 
 
-def catalogue_ranks(catalogue: Floats, query_rows: NDArray[np.int64], scores: Floats) -> NDArray[np.int32]:
+def catalogue_ranks(catalogue: Floats, rows: NDArray[np.int64], scores: Floats) -> NDArray[np.int32]:
     """int32 (n,): 1 + number of catalogue items with a higher score; n_items + 1 where the score is ``nan``.
 
     Args:
-        catalogue: float32 (n_queries, n_items).
-        query_rows: int64 (n,), not decreasing.
-        scores: float32 (n,), each one an entry of its query's catalogue row.
+        catalogue: float32 (n_rows, n_items).
+        rows: int64 (n,), the row of each score; fastest where equal ones stand together.
+        scores: float32 (n,), each one an entry of its row.
+
+    >>> catalogue_ranks(np.array([[5, 7, 7, np.nan]], dtype=np.float32), np.zeros(2, int), np.array([5, np.nan]))
+    array([3, 5], dtype=int32)
     """
     ascending = np.sort(catalogue, axis=1)  # nan last
-    known = (~np.isnan(ascending)).sum(axis=1)
-    bounds = np.searchsorted(query_rows, np.arange(len(catalogue) + 1))
-    ranks = np.full(len(scores), catalogue.shape[1] + 1, dtype=np.int32)
-    for q in range(len(catalogue)):
-        span = slice(bounds[q], bounds[q + 1])
-        lower_or_equal = np.searchsorted(ascending[q, : known[q]], scores[span], side="right")
-        ranks[span] = np.where(np.isnan(scores[span]), ranks[span], known[q] - lower_or_equal + 1)
+    n_known = catalogue.shape[1] - np.isnan(catalogue).sum(axis=1)
+    lower_or_equal = np.empty(len(scores), dtype=np.int64)
+    changes = np.flatnonzero(np.diff(rows)) + 1
+    for start, stop in pairwise([0, *changes.tolist(), len(scores)] if len(scores) else []):
+        row = rows[start]
+        lower_or_equal[start:stop] = ascending[row, : n_known[row]].searchsorted(scores[start:stop], side="right")
+    ranks: NDArray[np.int32] = (n_known[rows] - lower_or_equal + 1).astype(np.int32)
+    ranks[np.isnan(scores)] = catalogue.shape[1] + 1
     return ranks
 
 
-def standardise(catalogue: Floats, query_rows: NDArray[np.int64], scores: Floats) -> Floats:
-    """float32 (n,): standard deviations above the mean of the items for which the source has evidence."""
+def standardise(catalogue: Floats, rows: NDArray[np.int64], scores: Floats) -> Floats:
+    """float32 (n,): standard deviations above the mean of the items for which the source has evidence.
+
+    `NO_EVIDENCE` where the score is ``nan``, at least `NO_EVIDENCE` + 1 elsewhere; 0 where all scores are equal.
+
+    Args:
+        catalogue: float32 (n_rows, n_items).
+        rows: int64 (n,), the row of each score.
+        scores: float32 (n,), each one an entry of its row.
+
+    >>> standardise(np.array([[1, 3, np.nan]], dtype=np.float32), np.zeros(2, int), np.array([3, np.nan]))
+    array([  1., -10.], dtype=float32)
+    """
     known = ~np.isnan(catalogue)
     n_known = np.maximum(known.sum(axis=1), 1)
     values = np.where(known, catalogue, 0).astype(np.float64)
     mean = values.sum(axis=1) / n_known
     variance = np.square(values).sum(axis=1) / n_known - mean**2
-    deviation = np.sqrt(np.maximum(variance, 1e-24))
-    z = (scores - mean[query_rows]) / deviation[query_rows]
+    deviation = np.sqrt(np.maximum(variance, 1e-14 * mean**2 + 1e-30))  # float32 tells no smaller spread from none
+    z = (scores - mean[rows]) / deviation[rows]
     return np.where(np.isnan(scores), NO_EVIDENCE, np.maximum(z, NO_EVIDENCE + 1)).astype(np.float32)
