@@ -1,1 +1,57 @@
-"""Two-stage recommender."""
+"""Shortlist: a log of interactions becomes a two-stage recommender.
+
+Retrieval makes a shortlist out of the whole catalogue, ranking puts it in order. The public names are loaded on first
+use, so that importing the package costs next to nothing::
+
+    import shortlist as sl
+
+    dataset = sl.movielens("100k")
+    model = sl.train(dataset)
+    model.recommend(42, k=10)
+"""
+
+from importlib import import_module
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from shortlist.cascade import Answer as Answer
+    from shortlist.cascade import Cascade as Cascade
+    from shortlist.config import Config as Config
+    from shortlist.config import load_config as load_config
+    from shortlist.data.dataset import Dataset as Dataset
+    from shortlist.data.movielens import movielens as movielens
+    from shortlist.data.split import Split as Split
+    from shortlist.data.split import check_leakage as check_leakage
+    from shortlist.data.split import split as split
+    from shortlist.evaluation.protocol import evaluate as evaluate
+    from shortlist.saving import load as load
+    from shortlist.training.schedule import train as train
+
+__version__ = version("shortlist")
+
+_HOME = {
+    "Answer": "cascade",
+    "Cascade": "cascade",
+    "Config": "config",
+    "Dataset": "data.dataset",
+    "Split": "data.split",
+    "check_leakage": "data.split",
+    "evaluate": "evaluation.protocol",
+    "load": "saving",
+    "load_config": "config",
+    "movielens": "data.movielens",
+    "split": "data.split",
+    "train": "training.schedule",
+}
+__all__ = [*_HOME, "__version__"]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'shortlist' has no attribute {name!r}")
+    return getattr(import_module(f"shortlist.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
-from shortlist.errors import require
+from shortlist.errors import ConfigError, require
 
 if TYPE_CHECKING:
     import torch
@@ -114,10 +114,15 @@ def fit_epochs(
 
     Returns:
         The number of the epoch whose weights were kept, from 1.
+
+    Raises:
+        ConfigError: a weight is no longer finite.
     """
     best_loss, best_epoch, best_weights = float("inf"), 0, [weight.clone() for weight in weights]
     for epoch in range(1, epochs + 1):
         run_epoch()
+        if not all(bool(torch.isfinite(weight).all()) for weight in weights):
+            raise ConfigError(f"The weights are no longer finite after epoch {epoch}; try a lower learning_rate.")
         if loss is None:
             continue
         current = loss()

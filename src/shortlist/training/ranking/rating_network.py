@@ -30,7 +30,9 @@ def fit_rating_network(
 ) -> RatingNetwork:
     """Fit vectors and layers of their own (nothing is shared with stage 1) to the ratings of a log.
 
-    A user or item without a rating, known or not, is answered by the mean vector of those that have one.
+    A user or item without a rating, known or not, is answered by the mean vector of the others, each counted once per
+    rating (on MovieLens 100K: as well as the item's mean rating for an unknown user, the user's for an unknown item
+    somewhat less so).
 
     Args:
         log: its rated events are fitted, whatever their weight; at least one.
@@ -40,7 +42,8 @@ def fit_rating_network(
             ``None`` = the last epoch is.
 
     Raises:
-        DataError: the log has no rating.
+        DataError: the log, or the validation log, has no rating.
+        ConfigError: the weights went out of all bounds.
     """
     rated = log.take(~np.isnan(log.ratings))
     if not len(rated):
@@ -50,6 +53,8 @@ def fit_rating_network(
         loss = None
         if validation is not None:
             held_out = validation.take(~np.isnan(validation.ratings))
+            if not len(held_out):
+                raise DataError("Early stopping needs at least one validation event with a rating; there is none.")
             loss = lambda: mean_squared_error(network.answering_side(), held_out)  # noqa: E731
         fit_epochs(settings.epochs, network.run_epoch, network.averages, loss, settings.patience)
     return network.answering_side()
@@ -112,8 +117,8 @@ class Network:
         self.user_rows = torch.from_numpy(log.user_rows.astype(np.int64))  # (n,)
         self.item_rows = torch.from_numpy(log.item_rows.astype(np.int64))  # (n,)
         self.ratings = torch.from_numpy(log.ratings)  # (n,)
-        self.trained_users = np.bincount(log.user_rows, minlength=log.n_users) > 0
-        self.trained_items = np.bincount(log.item_rows, minlength=log.n_items) > 0
+        self.user_counts = np.bincount(log.user_rows, minlength=log.n_users)
+        self.item_counts = np.bincount(log.item_rows, minlength=log.n_items)
         scale, d = settings.init_scale, settings.dimension
         self.users = torch.empty(log.n_users, d).uniform_(-scale, scale, generator=generator)
         self.items = torch.empty(log.n_items, d).uniform_(-scale, scale, generator=generator)
@@ -152,14 +157,14 @@ class Network:
         arrays = [average.numpy().copy() for average in self.averages]
         users, items, layers = arrays[0], arrays[1], arrays[2:]
         return RatingNetwork(
-            _with_mean(users, self.trained_users),
-            _with_mean(items, self.trained_items),
+            _with_mean(users, self.user_counts),
+            _with_mean(items, self.item_counts),
             tuple(layers[: len(self.weights)]),
             tuple(layers[len(self.weights) :]),
         )
 
 
-def _with_mean(vectors: np.ndarray, trained: np.ndarray) -> np.ndarray:
-    """The vectors and one row more; that and the untrained ones are the mean of the trained ones."""
-    mean = vectors[trained].mean(axis=0, dtype=np.float64).astype(np.float32)
-    return np.concatenate([np.where(trained[:, None], vectors, mean), mean[None]])
+def _with_mean(vectors: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """The vectors and one row more; that row and those without a rating are the mean, by number of ratings."""
+    mean = (counts / counts.sum() @ vectors).astype(np.float32)  # (d,)
+    return np.concatenate([np.where(counts[:, None] > 0, vectors, mean), mean[None]])

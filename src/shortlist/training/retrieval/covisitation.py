@@ -5,41 +5,57 @@ import scipy.sparse as sp
 
 from shortlist.data.log import Log
 from shortlist.retrieval.item_item import ItemItem
+from shortlist.training.retrieval.ease import interaction_matrix
+
+
+STEP_DECAY = 0.9
+"""The weight of one more event of distance. Tried on MovieLens 1M: .8 and .9 differ by less than the noise."""
 
 
 def fit_covisitation(
     log: Log,
     *,
     window: int,
-    step_decay: float = 0.9,
-    popularity_power: float = 0.5,
+    popularity_power: float = 0.25,
     decay: float = 0.8,
     neighbours: int = 512,
     name: str = "covisitation",
 ) -> ItemItem:
     """Count how often item j follows item i within ``window`` events of one user.
 
-    C_ij = Σ over users and pairs (i at position p, j at position p + d), 1 ≤ d ≤ window, of step_decay^(d − 1).
-    M_ij = C_ij / (Σ_j C_ij · (Σ_i C_ij)^popularity_power), rows then on one scale: a rare item speaks as loudly as a
-    frequent one, and a popular target is held back by the power.
+    C_ij = Σ over users and pairs (i at position p, j at position p + d), 1 ≤ d ≤ window, of 0.9^(d − 1).
+    M_ij = C_ij / (Σ_j C_ij · (Σ_i C_ij)^popularity_power): a rare item speaks as loudly as a frequent one, and a
+    popular target is held back by the power.
 
     Args:
-        window: events of distance that still count.
-        step_decay: in (0, 1], the weight of one more event of distance.
+        log: only its positives count.
+        window: events of distance that still count; 0 = order means nothing, count the users who took up both.
         popularity_power: in [0, 1], 0 = follow popularity.
         decay: how the history is weighted when answering, see `ItemItem`.
         neighbours: how many of each item's strongest followers are kept.
     """
+    matrix = normalise(count_covisits(log, window), popularity_power)
+    return ItemItem.of(name, strongest_followers(matrix, neighbours), decay)
+
+
+def count_covisits(log: Log, window: int) -> sp.csr_matrix:
+    """C: float32 (n_items, n_items), zero diagonal; see `fit_covisitation`."""
     log = log.positives()
+    if window == 0:
+        x = interaction_matrix(log)
+        together = sp.csr_matrix(x.T @ x)
+        together.setdiag(0)
+        together.eliminate_zeros()
+        return together
     order, _ = log.by_user
     users, items = log.user_rows[order], log.item_rows[order]
     total = sp.csr_matrix((log.n_items, log.n_items), dtype=np.float32)
-    for distance in range(1, window + 1):
-        together = (users[:-distance] == users[distance:]) & (items[:-distance] != items[distance:])
-        first, then = items[:-distance][together], items[distance:][together]
-        weights = np.full(len(first), step_decay ** (distance - 1), dtype=np.float32)
+    for distance in range(1, min(window, len(log) - 1) + 1):
+        same_user = (users[:-distance] == users[distance:]) & (items[:-distance] != items[distance:])
+        first, then = items[:-distance][same_user], items[distance:][same_user]
+        weights = np.full(len(first), STEP_DECAY ** (distance - 1), dtype=np.float32)
         total = total + sp.csr_matrix((weights, (first, then)), shape=total.shape)
-    return ItemItem.of(name, strongest_followers(normalise(total, popularity_power), neighbours), decay)
+    return total
 
 
 def normalise(counts: sp.csr_matrix, popularity_power: float) -> sp.csr_matrix:

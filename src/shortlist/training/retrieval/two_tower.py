@@ -40,7 +40,8 @@ def fit_two_tower(
         name: the name of the source.
 
     Raises:
-        DataError: the log has no positive event.
+        DataError: the log, or the validation log, has no positive event.
+        ConfigError: the vectors went out of all bounds.
     """
     positives = log.positives()
     if not len(positives):
@@ -50,6 +51,8 @@ def fit_two_tower(
         loss = None
         if validation is not None:
             held_out = validation.positives()
+            if not len(held_out):
+                raise DataError("Early stopping needs at least one validation event with a weight above 0; got none.")
             depth = max(1, min(VALIDATION_DEPTH, log.n_items // 10))
             loss = lambda: -hits_share(towers.source(name), log, held_out, depth)  # noqa: E731
         fit_epochs(settings.epochs, towers.run_epoch, towers.tables, loss, settings.patience)

@@ -1,0 +1,114 @@
+"""Row numbers -> the tables that callers see."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from shortlist.data.log import Floats, Rows
+
+if TYPE_CHECKING:
+    from shortlist.cascade import Ranked
+    from shortlist.requests import Request
+
+FALLBACK = "fallback"
+
+
+def id_series(name: str, ids: Sequence[Any], like: pl.DataType = pl.Null()) -> pl.Series:
+    """The caller's ids as a column: integers or texts; where they are mixed, texts."""
+    present = {type(value) for value in ids if value is not None}
+    if not present:
+        return pl.Series(name, ids, dtype=like)
+    if present == {int}:
+        return pl.Series(name, ids, dtype=pl.Int64 if all(abs(i or 0) < 2**63 for i in ids) else pl.String, strict=False)
+    return pl.Series(name, [None if value is None else str(value) for value in ids], dtype=pl.String)
+
+
+def to_table(
+    user_ids: list[Any], ranked: list["Ranked"], item_ids: pl.Series, source_names: tuple[str, ...]
+) -> pl.DataFrame:
+    """The recommendations as a long table; see `Cascade.recommend` for the columns."""
+    lengths = [len(one.item_rows) for one in ranked]
+    users = id_series("user_id", user_ids)
+    columns: dict[str, Any] = {
+        "user_id": users.gather(np.repeat(np.arange(len(user_ids)), lengths)),
+        "item_id": item_ids.gather(_joined([one.item_rows for one in ranked], np.int32)),
+        "rank": _joined([np.arange(1, n + 1) for n in lengths], np.int32),
+        "score": pl.Series(_joined([one.scores for one in ranked], np.float64)).fill_nan(None),
+        "retrieval_rank": _joined([_retrieval_ranks(one) for one in ranked], np.int32),
+        "retrieval_score": _joined([one.candidates.retrieval_scores[one.places] for one in ranked], np.float64),
+        "sources": _sources(ranked, source_names),
+    }
+    if ranked and ranked[0].predicted_ratings is not None:
+        columns["predicted_rating"] = _joined([one.predicted_ratings for one in ranked], np.float32)
+    return pl.DataFrame(columns)
+
+
+def _joined(parts: list[Any], dtype: Any) -> Any:
+    return np.concatenate(parts).astype(dtype) if parts else np.empty(0, dtype=dtype)
+
+
+def _retrieval_ranks(one: "Ranked") -> Any:
+    """The place of each item in its query's shortlist, from 1."""
+    offsets = one.candidates.offsets
+    first = offsets[np.searchsorted(offsets, one.places, side="right") - 1]
+    return one.places - first + 1
+
+
+def _sources(ranked: list["Ranked"], names: tuple[str, ...]) -> pl.Series:
+    """Who proposed each item. Few combinations occur, so each one's list is made once."""
+    if not ranked:
+        return pl.Series(dtype=pl.List(pl.String))
+    bits = 1 << np.arange(len(names))
+    codes = _joined([(one.candidates.proposers[one.places] * bits).sum(axis=1) for one in ranked], np.int64)
+    distinct, where = np.unique(codes, return_inverse=True)
+    lists = [[n for bit, n in zip(bits, names, strict=True) if code & bit] or [FALLBACK] for code in distinct]
+    return pl.Series(lists, dtype=pl.List(pl.String)).gather(where)
+
+
+def to_details(
+    request: "Request", ranked: list["Ranked"], k: int, n_allowed: list[int], n_items: int, record: dict[str, Any]
+) -> pl.DataFrame:
+    """One row per query; see `Answer`."""
+    returned = [len(one.item_rows) for one in ranked]
+    past = "the moment of asking lies before the end of the training data: the model's weights know later events"
+    notes = []
+    for q, unknown in enumerate(request.unknown_items.tolist()):
+        ignored = [f"{unknown} history items are not in the catalogue and were ignored"] if unknown else []
+        notes.append([*ignored, *([past] if request.in_past[q] else [])])
+    return pl.DataFrame(
+        {
+            "user_id": id_series("user_id", request.user_ids),
+            "asked": pl.Series([k] * len(ranked), dtype=pl.Int32),
+            "returned": pl.Series(returned, dtype=pl.Int32),
+            "allowed": pl.Series(n_allowed, dtype=pl.Int32),
+            "reason": pl.Series(
+                [_reason(k, n, n_items) if n < k else None for n in n_allowed], dtype=pl.String
+            ),
+            "degraded": pl.Series([False] * len(ranked), dtype=pl.Boolean),
+            "known_user": request.queries.user_rows >= 0,
+            "history_items": request.queries.lengths.astype(np.int32),
+            "unknown_history_items": request.unknown_items.astype(np.int32),
+            "notes": pl.Series(notes, dtype=pl.List(pl.String)),
+        }
+    )
+
+
+def _reason(k: int, n_allowed: int, n_items: int) -> str:
+    if k > n_items and n_allowed == n_items:
+        return f"the catalogue has only {n_items} items"
+    return f"only {n_allowed} of {n_items} items are allowed after filters and seen items"
+
+
+def similar_table(item_ids: list[Any], best: list[Rows], scores: list[Floats], catalogue: pl.Series) -> pl.DataFrame:
+    """See `Cascade.similar_items`."""
+    lengths = [len(rows) for rows in best]
+    return pl.DataFrame(
+        {
+            "item_id": id_series("item_id", item_ids, catalogue.dtype).gather(np.repeat(np.arange(len(best)), lengths)),
+            "similar_item_id": catalogue.gather(_joined(best, np.int32)),
+            "rank": _joined([np.arange(1, n + 1) for n in lengths], np.int32),
+            "score": _joined(scores, np.float32),
+        }
+    )

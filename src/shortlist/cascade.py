@@ -1,0 +1,359 @@
+"""The system on one page: retrieve -> features -> rank -> answer."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from shortlist import answers
+from shortlist.config import Config, Target
+from shortlist.data.columns import to_polars
+from shortlist.data.log import Floats, Log, Mask, Rows
+from shortlist.data.vocabulary import Vocabulary
+from shortlist.data.where import where_mask
+from shortlist.errors import DataError, QueryError
+from shortlist.ranking.features import Features
+from shortlist.requests import History, Request, Users, parse_k, parse_request
+from shortlist.retrieval.item_item import ItemItem
+from shortlist.retrieval.merge import retrieve
+from shortlist.retrieval.popularity import Popularity
+from shortlist.stages import Candidates, Queries, Ranker, Source, stored_queries
+from shortlist.topk import top_k
+
+QUERIES_AT_ONCE = 128
+
+
+@dataclass(frozen=True)
+class FirstStage:
+    """Stage 1 with the features that stage 2 reads from it, all fitted on one log.
+
+    Attributes:
+        sources: the retrievers, in the order of the candidates' columns.
+        fallback: all-time popularity; tops up where the sources have too little evidence.
+        features: turns candidates into rows.
+    """
+
+    sources: tuple[Source, ...]
+    fallback: Popularity
+    features: Features
+
+
+class Ranked(NamedTuple):
+    """One query's answer in row numbers, best first.
+
+    Attributes:
+        item_rows: int32 (n,).
+        scores: float64 (n,), ``nan`` below the ranked candidates, where the retrieval order goes on.
+        places: int64 (n,), position of each in ``candidates``: its retrieval rank is one more than that.
+        candidates: the shortlist it was chosen from.
+        predicted_ratings: float32 (n,) or ``None`` where nothing predicts ratings.
+    """
+
+    item_rows: Rows
+    scores: NDArray[np.float64]
+    places: NDArray[np.int64]
+    candidates: Candidates
+    predicted_ratings: Floats | None
+
+
+class Answer(NamedTuple):
+    """What ``recommend(…, details=True)`` returns.
+
+    Attributes:
+        table: the recommendations, as without details.
+        details: one row per query: ``user_id``, ``asked`` (k), ``returned``, ``allowed`` (items that could have been
+            recommended), ``reason`` (why fewer than k, else null), ``degraded``, ``known_user``, ``history_items``,
+            ``unknown_history_items`` (ignored) and ``notes``.
+    """
+
+    table: pl.DataFrame
+    details: pl.DataFrame
+
+
+@dataclass(frozen=True, eq=False)
+class Cascade:
+    """A fitted two-stage recommender. `shortlist.train` makes one, `shortlist.load` reads one.
+
+    Attributes:
+        items: the catalogue with its attributes.
+        users: the known users with theirs.
+        log: the known events, where stored histories come from.
+        first: stage 1.
+        ranker: stage 2.
+        config: the settings it was trained with.
+        target: what it was trained to answer.
+        filter_seen: whether an answer leaves out seen items unless told otherwise.
+        record: how it came about: settings chosen, validation figures, seconds, notes.
+        digest: of the saved artifact; empty until saved or loaded.
+    """
+
+    items: pl.DataFrame
+    users: pl.DataFrame
+    log: Log
+    first: FirstStage
+    ranker: Ranker
+    config: Config
+    target: Target
+    filter_seen: bool
+    record: dict[str, Any] = field(default_factory=dict)
+    digest: str = ""
+
+    def __repr__(self) -> str:
+        sources = ", ".join(source.name for source in self.first.sources)
+        return (
+            f"<Cascade {self.config.preset!r}: {sources} -> {self.config.retrieval.candidates} candidates -> "
+            f"{type(self.ranker).__name__.lower()}; {len(self.items):,} items, {len(self.users):,} users, "
+            f"target {self.target!r}>"
+        )
+
+    @cached_property
+    def item_vocabulary(self) -> Vocabulary:
+        return Vocabulary(self.items["item_id"])
+
+    @cached_property
+    def user_vocabulary(self) -> Vocabulary:
+        return Vocabulary(self.users["user_id"])
+
+    def recommend(
+        self,
+        users: Users = None,
+        k: int = 10,
+        at: Any = None,
+        history: History | None = None,
+        filter_seen: bool | None = None,
+        include_items: Iterable[Any] | None = None,
+        exclude_items: Iterable[Any] | None = None,
+        where: str | None = None,
+        details: bool = False,
+    ) -> Any:
+        """Recommend min(k, allowed) items to each user.
+
+        Args:
+            users: one id or a list of ids, known or not; ``None`` = somebody unknown.
+            k: how many, at least 1.
+            at: the moment of asking: Unix seconds or a datetime, one for all or one per user. History and item counts
+                then use only events strictly before it. ``None`` = after all known events (a model with the target
+                ``next`` takes each user at their last event).
+            history: replaces the stored history as evidence: item ids, oldest first; a table with ``item_id`` and,
+                if known, ``timestamp`` and ``rating``; for several users one list each, a mapping from user to list,
+                or a table with ``user_id``. Unknown items in it are ignored and counted in the details.
+            filter_seen: leave out what the stored and the given history hold; ``None`` = as the model's data call for.
+                It wins over ``include_items``.
+            include_items: only these; unknown ids among them are ignored.
+            exclude_items: none of these.
+            where: a condition on item attributes, for example ``"year >= 1995 and 'Drama' in genres"``.
+            details: also return one row per query about the answer.
+
+        Returns:
+            A polars table, best first within each user: ``user_id``, ``item_id``, ``rank`` (from 1), ``score`` (the
+            value sorted on; null below the ranked candidates, where the retrieval order goes on), ``retrieval_rank``,
+            ``retrieval_score``, ``sources`` (who proposed the item; ``fallback`` = topped up by popularity) and
+            ``predicted_rating`` where the model predicts ratings. With ``details`` an `Answer` of two tables.
+
+        Raises:
+            QueryError: an argument is of a wrong kind, or ``where`` does not fit the item attributes.
+        """
+        k = parse_k(k)
+        request = self.request(users, at, history)
+        allowed = self.allowed_items(include_items, exclude_items, where)
+        filter_seen = self.filter_seen if filter_seen is None else filter_seen
+        masks = self._masks(request.seen if filter_seen else None, allowed, len(request.queries))
+        ranked, n_allowed = [], []
+        for block, mask in masks:
+            queries = request.queries.block(block.start, block.stop)
+            ranked += self.rank(queries, mask, k)
+            n_allowed += mask.sum(axis=1).tolist()
+        table = answers.to_table(request.user_ids, ranked, self.items["item_id"], self._source_names)
+        if not details:
+            return table
+        return Answer(table, answers.to_details(request, ranked, k, n_allowed, len(self.items), self.record))
+
+    def rank(self, queries: Queries, allowed: Mask, k: int) -> list[Ranked]:
+        """Both stages for one block of queries, in row numbers: exactly min(k, allowed) items each.
+
+        Args:
+            queries: some hundred at most; memory grows with queries times catalogue.
+            allowed: bool (n_queries, n_items).
+        """
+        n = self.config.retrieval.candidates
+        candidates = retrieve(self.first.sources, self.first.fallback, queries, allowed, max(n, k))
+        places = np.arange(len(candidates)) - candidates.offsets[candidates.query_rows]
+        features = self.first.features.build(self._feature_names, queries, candidates)
+        head = places < n
+        scores = np.full(len(candidates), np.nan)
+        scores[head] = self.ranker.score(features[head][:, : len(self.ranker.feature_names)])
+        order = np.lexsort((candidates.item_rows, places * ~head, -np.where(head, scores, -np.inf), candidates.query_rows))
+        ratings = features[:, self._feature_names.index("predicted_rating")] if self.predicts_ratings else None
+        answered = []
+        for q in range(len(queries)):
+            best = order[candidates.offsets[q] : candidates.offsets[q + 1]][:k]
+            answered.append(
+                Ranked(
+                    candidates.item_rows[best], scores[best], best, candidates, None if ratings is None else ratings[best]
+                )
+            )
+        return answered
+
+    def request(self, users: Users, at: Any = None, history: History | None = None) -> Request:
+        """The queries that `recommend` would ask for these arguments."""
+        return parse_request(
+            users,
+            at,
+            history,
+            log=self.log,
+            user_vocabulary=self.user_vocabulary,
+            item_vocabulary=self.item_vocabulary,
+            at_last_event=self.target == "next",
+            min_rating=self.config.positive.min_rating,
+        )
+
+    def allowed_items(
+        self,
+        include_items: Iterable[Any] | None = None,
+        exclude_items: Iterable[Any] | None = None,
+        where: str | None = None,
+    ) -> Mask:
+        """bool (n_items,): what the filters leave, the same for every user."""
+        allowed = np.ones(len(self.items), dtype=bool)
+        if include_items is not None:
+            allowed = np.zeros(len(self.items), dtype=bool)
+            allowed[self._item_rows(include_items, "include_items")] = True
+        if exclude_items is not None:
+            allowed[self._item_rows(exclude_items, "exclude_items")] = False
+        if where is not None:
+            allowed &= self._where_mask(where)
+        return allowed
+
+    def _item_rows(self, item_ids: Iterable[Any], argument: str) -> Rows:
+        if isinstance(item_ids, str | bytes) or not hasattr(item_ids, "__iter__"):
+            raise QueryError(f"{argument}: expected a list of item ids, got {item_ids!r}")
+        rows = self.item_vocabulary.rows(item_ids)
+        return rows[rows >= 0]
+
+    def _where_mask(self, where: str) -> Mask:
+        cache = self._where_cache
+        if where not in cache:
+            mask = where_mask(where, self.items)
+            if len(cache) >= 256:
+                cache.clear()
+            cache[where] = mask
+        return cache[where]
+
+    @cached_property
+    def _where_cache(self) -> dict[str, Mask]:
+        return {}
+
+    def _masks(self, seen: Queries | None, allowed: Mask, n: int) -> Iterator[tuple[slice, Mask]]:
+        """Blocks of queries with what each may be recommended: bool (n_block, n_items)."""
+        for start in range(0, n, QUERIES_AT_ONCE):
+            block = slice(start, min(start + QUERIES_AT_ONCE, n))
+            mask = np.repeat(allowed[None], block.stop - start, axis=0)
+            if seen is not None:
+                histories = seen.block(start, block.stop)
+                mask[histories.event_queries, histories.item_rows] = False
+            yield block, mask
+
+    @property
+    def predicts_ratings(self) -> bool:
+        return self.first.features.rating_model is not None
+
+    @cached_property
+    def _feature_names(self) -> tuple[str, ...]:
+        """The ranker's features, then the predicted rating for the answer where the ranker does not want it."""
+        names = self.ranker.feature_names
+        return names if not self.predicts_ratings or "predicted_rating" in names else (*names, "predicted_rating")
+
+    @property
+    def _source_names(self) -> tuple[str, ...]:
+        return tuple(source.name for source in self.first.sources)
+
+    def similar_items(self, items: Any, k: int = 10) -> pl.DataFrame:
+        """The items that most follow from one item, by the model's item-item source, or by its item vectors.
+
+        Args:
+            items: one item id or a list of them; an unknown one gets no rows.
+
+        Returns:
+            ``item_id``, ``similar_item_id``, ``rank`` (from 1), ``score``; at most k rows per item, never itself.
+
+        Raises:
+            QueryError: the model has no source that compares items.
+        """
+        k = parse_k(k)
+        item_ids = items if not isinstance(items, str | int | np.generic) else [items]
+        item_ids = [i.item() if isinstance(i, np.generic) else i for i in item_ids]
+        rows = self.item_vocabulary.rows(item_ids)
+        known = np.flatnonzero(rows >= 0)
+        scores = self._similarity(rows[known])  # (n_known, n_items)
+        allowed = ~np.isnan(scores)
+        allowed[np.arange(len(known)), rows[known]] = False
+        best = top_k(scores, k, allowed)
+        return answers.similar_table(
+            [item_ids[i] for i in known], best, [scores[i][b] for i, b in enumerate(best)], self.items["item_id"]
+        )
+
+    def _similarity(self, rows: Rows) -> Floats:
+        """float32 (n, n_items); ``nan`` = nothing in common."""
+        sources: dict[str, Source] = {source.name: source for source in self.first.sources}
+        for name in ("ease", "covisitation"):
+            source = sources.get(name)
+            if isinstance(source, ItemItem):
+                similarity = source.matrix[rows].toarray()
+                return np.where(similarity > 0, similarity, np.nan).astype(np.float32)
+        for source in sources.values():
+            vectors = getattr(source, "item_vectors", None)
+            if vectors is not None:
+                units = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+                return np.asarray(units[rows] @ units.T, dtype=np.float32)
+        raise QueryError(f"similar_items: none of the sources ({', '.join(sources)}) compares items")
+
+    def predict_ratings(self, frame: Any) -> pl.DataFrame:
+        """The table with a column ``predicted_rating`` added (Float32, never null).
+
+        Args:
+            frame: ``user_id``, ``item_id`` and, if wanted, ``timestamp``: only the user's events strictly before it
+                then count. An unknown user or item gets what is predicted for nobody in particular.
+
+        Raises:
+            DataError: a column is missing.
+            QueryError: the model was trained without ratings.
+        """
+        model = self.first.features.rating_model
+        if model is None:
+            raise QueryError("predict_ratings: the model has no rating model; its data had no ratings, or none was asked for")
+        table = to_polars(frame, "ratings to predict")
+        for name in ("user_id", "item_id"):
+            if name not in table.columns:
+                raise DataError(f"ratings to predict: column {name!r} is missing; there are {', '.join(table.columns)}")
+        users = self.user_vocabulary.rows(table["user_id"])
+        items = self.item_vocabulary.rows(table["item_id"])
+        timed = "timestamp" in table.columns
+        at = table["timestamp"].to_numpy().astype(np.int64) if timed else np.full(len(table), self.log.end)
+        predicted = np.empty(len(table), dtype=np.float32)
+        asked, query_rows = np.unique(np.stack([users, at], axis=1), axis=0, return_inverse=True)
+        for start in range(0, len(asked), 1024):
+            block = asked[start : start + 1024]
+            queries = stored_queries(self.log, block[:, 0].astype(np.int32), block[:, 1], strictly_before=timed)
+            rows = np.flatnonzero((query_rows >= start) & (query_rows < start + 1024))
+            predicted[rows] = model.predict(queries, query_rows[rows] - start, items[rows])
+        return table.with_columns(pl.Series("predicted_rating", predicted))
+
+    def save(self, path: str | Path) -> Path:
+        """Publish the model under a directory and make it the current version there.
+
+        Returns:
+            The folder of the version; its name begins with the artifact's digest.
+        """
+        from shortlist.saving import save
+
+        return save(self, path)
+
+    @property
+    def known_items(self) -> Sequence[Any]:
+        """All item ids of the catalogue, in the order of the rows."""
+        return self.items["item_id"].to_list()

@@ -1,0 +1,145 @@
+"""Stage 2 from rows: labelled candidates of each shift in, a ranker out."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shortlist.cascade import QUERIES_AT_ONCE, FirstStage
+from shortlist.config import Config
+from shortlist.data.log import Floats, Mask
+from shortlist.ranking.blend import Blend
+from shortlist.retrieval.merge import retrieve
+from shortlist.training.ranking.trees import best_size, fit_trees, first_trees
+from shortlist.training.shifts import Shift
+
+K = 10
+WEIGHTS = ((1.0, 0.0), (1.0, 0.1), (1.0, 0.3), (1.0, 1.0), (1.0, 3.0), (0.0, 1.0))
+"""(ranker weight, source weight) of the blends tried; the last is the source alone."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The candidates of one shift as labelled rows.
+
+    Attributes:
+        names: of the feature columns.
+        features: float32 (n, n_features).
+        labels: bool (n,).
+        query_rows: int64 (n,), not decreasing.
+        ideal: float64 (n_queries,), DCG@10 of a perfect list, with what retrieval missed; 0 = nothing relevant.
+        recall: share of the relevant items that are among the candidates.
+    """
+
+    names: tuple[str, ...]
+    features: Floats
+    labels: Mask
+    query_rows: NDArray[np.int64]
+    ideal: NDArray[np.float64]
+    recall: float
+
+    def ndcg(self, scores: NDArray[np.floating]) -> float:
+        """NDCG@10 of these candidates in the order of scores (ties as retrieved), over queries with a relevant item."""
+        order = np.lexsort((-scores, self.query_rows))
+        first = np.searchsorted(self.query_rows, self.query_rows)  # rows of a query are contiguous, sorted or not
+        places = np.arange(len(order)) - first
+        hit = self.labels[order] & (places < K)
+        gains = np.bincount(self.query_rows[hit], weights=1 / np.log2(places[hit] + 2), minlength=len(self.ideal))
+        asked = self.ideal > 0
+        return float((gains[asked] / self.ideal[asked]).mean()) if asked.any() else 0.0
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What validation decided.
+
+    Attributes:
+        blend: (source feature, ranker weight, source weight); ``None`` = fusion answers.
+        n_trees: of the ranker.
+        record: figures behind it.
+    """
+
+    blend: tuple[str, float, float] | None
+    n_trees: int
+    record: dict[str, Any]
+
+
+def shift_rows(first: FirstStage, names: tuple[str, ...], shift: Shift, n: int, filter_seen: bool) -> Rows:
+    """Ask the first stage what it would have proposed, by the code that answers, and label it."""
+    relevant, n_items = shift.relevant, shift.history.n_items
+    wanted = np.repeat(np.arange(len(relevant)), relevant.counts) * n_items + relevant.item_rows
+    features, labels, query_rows = [], [], []
+    for start, queries in shift.queries.blocks(QUERIES_AT_ONCE):
+        allowed = shift.allowed(start, start + len(queries), filter_seen)
+        candidates = retrieve(first.sources, first.fallback, queries, allowed, n)
+        rows = candidates.query_rows + start
+        labels.append(np.isin(rows * n_items + candidates.item_rows, wanted))
+        features.append(first.features.build(names, queries, candidates))
+        query_rows.append(rows)
+    found = np.concatenate(labels)
+    discounts = np.concatenate([[0], np.cumsum(1 / np.log2(np.arange(K) + 2))])
+    ideal = discounts[np.minimum(relevant.counts, K)]
+    recall = float(found.sum() / max(len(wanted), 1))
+    return Rows(names, np.concatenate(features), found, np.concatenate(query_rows), ideal, recall)
+
+
+def sampled(rows: Rows, negatives: int, rng: np.random.Generator) -> tuple[Floats, Mask]:
+    """All positives and some unlabelled candidates of each query that has a positive."""
+    has_positive = np.zeros(len(rows.ideal), dtype=bool)
+    has_positive[rows.query_rows[rows.labels]] = True
+    sizes = np.bincount(rows.query_rows, minlength=len(rows.ideal))
+    share = negatives / np.maximum(sizes, 1)[rows.query_rows] if negatives else np.inf
+    keep = has_positive[rows.query_rows] & (rows.labels | (rng.random(len(rows.labels)) < share))
+    return rows.features[keep], rows.labels[keep]
+
+
+def choose_ranker(early: list[Rows], last: Rows, config: Config) -> Choice:
+    """Fit on the early shifts; size, blend and whether to answer at all by NDCG@10 on the last."""
+    names = last.names
+    by_source = {name: last.ndcg(last.features[:, names.index(name)]) for name in names if name.endswith("_z")}
+    fusion = last.ndcg(last.features[:, names.index("fusion")])
+    record: dict[str, Any] = {
+        "validation": {"fusion": fusion, **{f"source {name[:-2]}": figure for name, figure in by_source.items()}},
+        "oracle": last.ndcg(last.labels.astype(np.float64)),
+        "features": list(names),
+    }
+    trees = _fit(early, config, config.ranking.trees.max_trees)
+    if trees is None:
+        return Choice(None, 0, record | {"why": "no candidate of the training shifts was taken up"})
+    n_trees = best_size(trees, last.features, last.ndcg, config.ranking.trees.patience)
+    margins = first_trees(trees, n_trees).score(last.features)
+    source = max(by_source, key=lambda name: by_source[name])
+    z = last.features[:, names.index(source)].astype(np.float64)
+    blends = {weights: last.ndcg(weights[0] * margins + weights[1] * z) for weights in WEIGHTS}
+    best = max(blends, key=lambda weights: blends[weights])
+    record["validation"] |= {f"{w} x trees + {v} x {source}": figure for (w, v), figure in blends.items()}
+    if blends[best] <= fusion:
+        return Choice(None, n_trees, record | {"why": "the trained ranker did not beat fusion on the last shift"})
+    record |= {"ranker": "trees", "trees": n_trees, "blend": {"trees": best[0], source: best[1]}}
+    return Choice((source, *best), n_trees, record)
+
+
+def fit_final(rows: list[Rows], choice: Choice, config: Config) -> Blend:
+    """The ranker on all shifts, with the numbers that validation chose."""
+    assert choice.blend is not None
+    trees = _fit(rows, config, max(choice.n_trees, 1))
+    assert trees is not None
+    return Blend(trees, *choice.blend)
+
+
+def _fit(rows: list[Rows], config: Config, n_trees: int) -> Any:
+    rng = np.random.default_rng(config.seed)
+    parts = [sampled(one, config.ranking.trees.negatives, rng) for one in rows]
+    features, labels = (np.concatenate(side) for side in zip(*parts, strict=True))
+    if not labels.any() or labels.all():
+        return None
+    return fit_trees(
+        rows[-1].names,
+        features,
+        labels,
+        config.ranking.trees,
+        n_trees=n_trees,
+        seed=config.seed,
+        threads=config.threads,
+    )

@@ -1,0 +1,149 @@
+"""The schedule that joins the stages without leakage.
+
+1. Make shifts: moments in the past, each with a log from which all that will be labelled is gone.
+2. Choose the sources' settings on the earliest shift.
+3. Fit stage 1 on each later shift's log; its candidates, labelled, are stage 2's rows.
+4. Fit the ranker on the early shifts; choose its size, the blend and whether it answers at all on the last.
+5. Refit the ranker on all shifts and stage 1 on everything. Nothing is chosen after that.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from shortlist.cascade import Cascade, FirstStage
+from shortlist.config import Config, Target, load_config
+from shortlist.data.dataset import Dataset
+from shortlist.data.log import Log
+from shortlist.errors import ConfigError, DataError
+from shortlist.ranking.linear import BY_PREDICTED_RATING, FUSION
+from shortlist.stages import Ranker
+from shortlist.training.ranker import Rows, choose_ranker, fit_final, shift_rows
+from shortlist.training.shifts import Shift, make_shifts
+from shortlist.training.sources import Plan, choose, fit_first_stage, make_plan
+
+REPEATS = 0.1
+"""From this share of repeated (user, item) pairs on, the data are of the kind in which people come back to things."""
+
+Progress = Callable[[str], None]
+
+
+def train(
+    dataset: Dataset,
+    target: Target | None = None,
+    config: Config | str | Path | dict[str, Any] | None = None,
+    *,
+    progress: Progress | None = None,
+) -> Cascade:
+    """Fit both stages on a log.
+
+    Args:
+        dataset: what happened.
+        target: what the model will be asked: ``"window"``, what a user takes up in the period after the moment of
+            asking; ``"next"``, the next item; ``"random"``, held-out rows. ``None`` = ``window`` where there are
+            times, else ``random``.
+        config: a preset's name, a TOML file, a dictionary or a `Config`; ``None`` = ``fast``.
+        progress: called with one sentence per step.
+
+    Raises:
+        ConfigError: a setting is unknown or does not fit the data.
+        DataError: no event counts as positive, or the target needs times that the log does not have.
+        MissingExtraError: the extra ``train`` is not installed.
+
+    >>> from shortlist.data.synthetic import two_tastes
+    >>> train(two_tastes(), "next", {"ranking": {"ranker": "fusion"}}).target
+    'next'
+    """
+    started = time.perf_counter()
+    say = progress or (lambda sentence: None)
+    config = load_config(config)
+    target = check_target(dataset, target)
+    filter_seen = config.filter_seen if config.filter_seen is not None else dataset.repeat_share < REPEATS
+    log = dataset.log(config.positive.min_rating, config.positive.events)
+    if not (log.weights > 0).any():
+        raise DataError(f"none of the {len(log):,} interactions counts as positive: {config.positive}")
+    plan, ranker, record = fit_ranking(log, make_plan(dataset, config, target), target, filter_seen, say)
+    say(f"fitting stage 1 on all {len(log):,} interactions")
+    first = fit_first_stage(plan, log)
+    check_ranker(ranker, first)
+    record |= {
+        "data": {
+            "name": dataset.name,
+            "fingerprint": dataset.fingerprint,
+            "interactions": len(dataset),
+            "positives": int((log.weights > 0).sum()),
+            "users": len(dataset.users),
+            "items": len(dataset.items),
+            "time": dataset.time_kind,
+            "repeat_share": round(dataset.repeat_share, 6),
+            "notes": list(dataset.notes),
+        },
+        "settings_chosen": plan.chosen,
+        "trials": plan.trials,
+        "fit_seconds": time.perf_counter() - started,
+    }
+    return Cascade(dataset.items, dataset.users, log, first, ranker, config, target, filter_seen, record)
+
+
+def check_target(dataset: Dataset, target: str | None) -> Target:
+    """The target asked for, or the one that the log allows."""
+    if target is None:
+        return "random" if dataset.time_kind == "none" else "window"
+    if target not in ("window", "next", "random"):
+        raise ConfigError(f"target: expected 'window', 'next' or 'random', got {target!r}")
+    if target == "window" and dataset.time_kind == "none":
+        raise DataError("target 'window' needs times; this log has none, or they are all equal. 'random' does not")
+    return target
+
+
+def check_ranker(ranker: Ranker, first: FirstStage) -> None:
+    if "predicted_rating" in ranker.feature_names and first.features.rating_model is None:
+        raise ConfigError("setting 'ranking.ranker': 'rating' sorts by predicted rating, but the log has no ratings")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A shift with the first stage fitted for it and the rows that came of it."""
+
+    shift: Shift
+    first: FirstStage
+    rows: Rows
+
+
+def fit_ranking(
+    log: Log, plan: Plan, target: Target, filter_seen: bool, say: Progress
+) -> tuple[Plan, Ranker, dict[str, Any]]:
+    """Steps 1 to 5 of the schedule but for the last fit of stage 1: settings chosen, the ranker, the record."""
+    ranking = plan.config.ranking
+    if ranking.ranker == "rating":
+        return plan, BY_PREDICTED_RATING, {"ranker": "rating"}
+    shifts = make_shifts(log, target, ranking.shifts, plan.config.seed, filter_seen)
+    shifts = [shift for shift in shifts if len(shift.relevant.item_rows) and (shift.history.weights > 0).any()]
+    if shifts:
+        say(f"choosing the sources' settings on {shifts[0].name}")
+        plan = choose(plan, shifts[0], filter_seen)
+    record: dict[str, Any] = {"shifts": [shift.name for shift in shifts], "ranker": "fusion"}
+    if ranking.ranker == "fusion":
+        return plan, FUSION, record
+    if len(shifts) < 3:
+        record["why"] = f"the log gives only {len(shifts)} moments to learn from, at least 3 are needed"
+        return plan, FUSION, record
+    prepared = [prepare(plan, shift, filter_seen, say) for shift in shifts[1:]]
+    say("fitting the ranker and choosing on the last shift")
+    rows = [one.rows for one in prepared]
+    choice = choose_ranker(rows[:-1], rows[-1], plan.config)
+    record |= choice.record
+    record["candidate_recall"] = {one.shift.name: one.rows.recall for one in prepared}
+    if choice.blend is None:
+        return plan, FUSION, record
+    say(f"refitting {choice.n_trees} trees on all shifts")
+    return plan, fit_final(rows, choice, plan.config), record
+
+
+def prepare(plan: Plan, shift: Shift, filter_seen: bool, say: Progress) -> Prepared:
+    say(f"stage 1 for {shift.name}: {len(shift.history):,} interactions, {len(shift.queries):,} queries")
+    first = fit_first_stage(plan, shift.history)
+    names = first.features.names(order=plan.order, seconds=plan.seconds)
+    return Prepared(shift, first, shift_rows(first, names, shift, plan.config.retrieval.candidates, filter_seen))

@@ -1,0 +1,206 @@
+"""Stage 1 for one log: choose the settings of each source on a shift, then fit them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from shortlist.cascade import FirstStage
+from shortlist.config import Config, Target
+from shortlist.data.attributes import encode_attributes
+from shortlist.data.dataset import Dataset
+from shortlist.data.log import Floats, Log
+from shortlist.evaluation.lists import Relevant
+from shortlist.evaluation.metrics import mean_over_users, ndcg_at_k
+from shortlist.ranking.bias import RatingBias, RatingModel
+from shortlist.ranking.features import Features, ItemFacts
+from shortlist.retrieval.item_item import ItemItem, keep_strongest
+from shortlist.retrieval.popularity import ItemCounts, Popularity
+from shortlist.stages import Source
+from shortlist.training.retrieval.covisitation import count_covisits, fit_covisitation, normalise, strongest_followers
+from shortlist.training.retrieval.ease import ease_weights, fit_ease, gram_matrix
+from shortlist.training.shifts import Shift
+
+QUERIES_TO_CHOOSE_BY = 2_000
+Settings = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is fitted, the same for every shift and for the final fit.
+
+    Attributes:
+        order: whether what came first is known and may be used.
+        chosen: settings per source name.
+        trials: every setting tried, with its validation figure: for the record.
+    """
+
+    config: Config
+    order: bool
+    seconds: bool
+    attributes: Floats
+    numbers: Floats
+    number_names: tuple[str, ...]
+    chosen: dict[str, Settings] = field(default_factory=dict)
+    trials: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def source_names(self) -> tuple[str, ...]:
+        """The sources that these data allow: without order, lists of recent items mean nothing."""
+        needs_order = ("popularity_decayed", "popularity_recent")
+        return tuple(s for s in self.config.retrieval.sources if self.order or s not in needs_order)
+
+
+def make_plan(dataset: Dataset, config: Config, target: Target) -> Plan:
+    """The parts of the plan that follow from the data alone."""
+    order = target != "random"
+    attributes, numbers, names = encode_attributes(dataset.items)
+    return Plan(config, order, order and dataset.time_kind == "seconds", attributes, numbers, names)
+
+
+def choose(plan: Plan, shift: Shift, filter_seen: bool) -> Plan:
+    """The plan with each source's settings chosen by NDCG@10 of that source alone on a shift."""
+    chosen: dict[str, Settings] = {}
+    trials: list[dict[str, Any]] = []
+    sample = _sample(shift, plan.config.seed)
+    for name in plan.source_names:
+        if name == "two_tower":
+            continue  # nothing to choose
+        best = -1.0
+        for settings, source in _variants(name, plan, shift.history):
+            figure = source_ndcg(source, sample, filter_seen)
+            trials.append({"source": name, **settings, "ndcg_at_10": round(figure, 6), "shift": shift.name})
+            if figure > best:
+                best, chosen[name] = figure, settings
+    return replace(plan, chosen=chosen, trials=trials)
+
+
+def _sample(shift: Shift, seed: int) -> Shift:
+    """At most so many queries of a shift, drawn at random, that choosing stays quick."""
+    if len(shift.queries) <= QUERIES_TO_CHOOSE_BY:
+        return shift
+    drawn = np.sort(np.random.default_rng(seed).permutation(len(shift.queries))[:QUERIES_TO_CHOOSE_BY])
+    relevant = shift.relevant
+    new_row = np.full(len(shift.queries), -1)
+    new_row[drawn] = np.arange(len(drawn))
+    rows = np.repeat(np.arange(len(relevant)), relevant.counts)
+    keep = new_row[rows] >= 0
+    pairs = Relevant.from_pairs(new_row[rows[keep]], relevant.item_rows[keep], len(drawn))
+    return replace(shift, queries=shift.queries.take(drawn), relevant=pairs)
+
+
+def source_ndcg(source: Source, shift: Shift, filter_seen: bool, k: int = 10) -> float:
+    """NDCG@k of the source's own proposals on a shift, averaged over its queries."""
+    ranked = np.full((len(shift.queries), k), -1, dtype=np.int32)
+    for start, queries in shift.queries.blocks(256):
+        allowed = shift.allowed(start, start + len(queries), filter_seen)
+        for q, items in enumerate(source.propose(queries, k, allowed), start=start):
+            ranked[q, : len(items)] = items
+    mean = mean_over_users(ndcg_at_k(ranked, shift.relevant, k)).mean
+    return 0.0 if np.isnan(mean) else float(mean)
+
+
+def _variants(name: str, plan: Plan, log: Log) -> Iterator[tuple[Settings, Source]]:
+    """Every setting worth a trial, each with the source fitted by it; what they share is computed once."""
+    retrieval = plan.config.retrieval
+    if name == "popularity_decayed":
+        counts = ItemCounts.of(log)
+        for half_life in retrieval.popularity.half_life:
+            yield {"half_life": half_life}, Popularity(name, counts, half_life=half_life)
+    elif name == "popularity_recent":
+        counts = ItemCounts.of(log)
+        for window in retrieval.popularity.recent:
+            yield {"window": window}, Popularity(name, counts, window=window)
+    elif name == "ease":
+        gram = gram_matrix(log.positives())
+        for regularisation in retrieval.ease.regularisation:
+            matrix = keep_strongest(ease_weights(gram, regularisation), retrieval.ease.neighbours)
+            for decay in retrieval.ease.decay if plan.order else (1.0,):
+                yield {"regularisation": regularisation, "decay": decay}, ItemItem.of(name, matrix, decay)
+    elif name == "covisitation":
+        yield from _covisitation_variants(name, plan, log)
+    else:
+        yield {}, fit_source(name, {}, plan, log)
+
+
+def _covisitation_variants(name: str, plan: Plan, log: Log) -> Iterator[tuple[Settings, Source]]:
+    settings = plan.config.retrieval.covisitation
+    for window in settings.window if plan.order else (0,):
+        counts = count_covisits(log, window)
+        for power in settings.popularity_power:
+            matrix = strongest_followers(normalise(counts, power), settings.neighbours)
+            for decay in settings.decay if plan.order else (1.0,):
+                tried = {"window": window, "popularity_power": power, "decay": decay}
+                yield tried, ItemItem.of(name, matrix, decay)
+
+
+def fit_source(name: str, settings: Settings, plan: Plan, log: Log) -> Source:
+    """One source, fitted on a log with the settings chosen for it."""
+    retrieval = plan.config.retrieval
+    if name == "popularity":
+        return Popularity(name, ItemCounts.of(log))
+    if name == "popularity_decayed":
+        return Popularity(name, ItemCounts.of(log), half_life=settings["half_life"])
+    if name == "popularity_recent":
+        return Popularity(name, ItemCounts.of(log), window=settings["window"])
+    if name == "ease":
+        return fit_ease(log, neighbours=retrieval.ease.neighbours, **settings)
+    if name == "covisitation":
+        return fit_covisitation(log, neighbours=retrieval.covisitation.neighbours, **settings)
+    from shortlist.training.retrieval.two_tower import fit_two_tower
+
+    return fit_two_tower(log.positives(), retrieval.two_tower, seed=plan.config.seed, name=name)
+
+
+def default_settings(name: str, plan: Plan) -> Settings:
+    """The first of the values to choose from: what is used where the log is too small to choose."""
+    retrieval = plan.config.retrieval
+    decay = {"decay": 1.0}
+    if name == "popularity_decayed":
+        return {"half_life": retrieval.popularity.half_life[0]}
+    if name == "popularity_recent":
+        return {"window": retrieval.popularity.recent[0]}
+    if name == "ease":
+        return {"regularisation": retrieval.ease.regularisation[0], "decay": retrieval.ease.decay[0]} | (
+            {} if plan.order else decay
+        )
+    if name == "covisitation":
+        settings = retrieval.covisitation
+        window, power = settings.window[0] if plan.order else 0, settings.popularity_power[0]
+        return {"window": window, "popularity_power": power, "decay": settings.decay[0]} | ({} if plan.order else decay)
+    return {}
+
+
+def fit_first_stage(plan: Plan, log: Log) -> FirstStage:
+    """Every source of the plan, the fallback and the features, fitted on a log and on nothing else."""
+    sources = tuple(
+        fit_source(name, plan.chosen.get(name) or default_settings(name, plan), plan, log) for name in plan.source_names
+    )
+    counts = next((s.item_counts for s in sources if isinstance(s, Popularity)), None) or ItemCounts.of(log)
+    sources = tuple(replace(s, item_counts=counts) if isinstance(s, Popularity) else s for s in sources)
+    facts = ItemFacts.of(log, counts, plan.attributes, plan.numbers, plan.number_names)
+    similarity = next((s for s in sources if isinstance(s, ItemItem) and s.name == "covisitation"), None)
+    short = int(plan.chosen.get("popularity_recent", {}).get("window", 7))
+    features = Features(
+        tuple(source.name for source in sources),
+        counts,
+        facts,
+        similarity if plan.order else None,
+        _rating_model(plan, log),
+        short,
+        4 * short,
+    )
+    return FirstStage(sources, Popularity("popularity", counts), features)
+
+
+def _rating_model(plan: Plan, log: Log) -> RatingModel | None:
+    wanted = plan.config.ranking.rating_model
+    if wanted == "none" or np.isnan(log.ratings).all():
+        return None
+    if wanted == "bias":
+        return RatingBias.of(log)
+    from shortlist.training.ranking.rating_network import fit_rating_network
+
+    rated = log.take(~np.isnan(log.ratings))
+    return fit_rating_network(rated, plan.config.ranking.rating_network, seed=plan.config.seed)
