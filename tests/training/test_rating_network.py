@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from shortlist.errors import DataError
+from shortlist.errors import ConfigError, DataError
 from shortlist.neural_settings import RatingNetworkSettings
 from shortlist.training.ranking.rating_network import (
     PART_ROWS,
@@ -87,10 +87,13 @@ def test_who_has_no_rating_gets_the_mean_vector(rated):
     ratings = train.ratings.copy()
     ratings[(train.user_rows == 4) | (train.item_rows == 6)] = np.nan
     network = fit_rating_network(replace(train, ratings=ratings), SMALL, seed=1)
-    for vectors, without in ((network.user_vectors, [4, 30, 31]), (network.item_vectors, [6, 20, 21])):
-        rest = np.delete(vectors, without, axis=0)
+    rated = ~np.isnan(ratings)
+    for vectors, rows, without in (
+        (network.user_vectors, train.user_rows[rated], [4, 30, 31]),
+        (network.item_vectors, train.item_rows[rated], [6, 20, 21]),
+    ):
         for row in without:
-            np.testing.assert_allclose(vectors[row], rest.mean(axis=0), atol=1e-6)
+            np.testing.assert_allclose(vectors[row], vectors[rows].mean(axis=0), atol=1e-6)
 
 
 @pytest.mark.parametrize("averaging", [0.0, 0.5])
@@ -137,5 +140,13 @@ def test_weight_decay_shrinks(rated):
 
 
 def test_refuses_a_log_without_ratings(make_log):
+    unrated, rated = (make_log([0], [0], 1, 1, ratings=[rating]) for rating in (np.nan, 3))
     with pytest.raises(DataError, match="at least one event with a rating"):
-        fit_rating_network(make_log([0], [0], 1, 1), SMALL, seed=0)
+        fit_rating_network(unrated, SMALL, seed=0)
+    with pytest.raises(DataError, match="validation event with a rating"):
+        fit_rating_network(rated, SMALL, seed=0, validation=unrated)
+
+
+def test_says_that_the_weights_ran_away(rated):
+    with pytest.raises(ConfigError, match="learning_rate"):
+        fit_rating_network(rated[0], msgspec.structs.replace(SMALL, learning_rate=1e30), seed=0)

@@ -121,6 +121,8 @@ def test_refuses_a_log_without_positives(grouped):
     log = replace(grouped[0], weights=np.zeros(len(grouped[0]), dtype=np.float32))
     with pytest.raises(DataError, match="weight above 0"):
         fit_two_tower(log, SMALL, seed=0)
+    with pytest.raises(DataError, match="validation"):
+        fit_two_tower(grouped[0], SMALL, seed=0, validation=log)
 
 
 @pytest.mark.parametrize(
