@@ -67,8 +67,8 @@ def read_text(origin: CsvFile) -> pl.DataFrame:
         DataError: the file is missing, empty, not UTF-8, has rows of different lengths, a column name twice or
             another separator.
     """
-    if len(origin.separator.encode()) != 1:
-        raise DataError(f"{origin}: expected a separator of one character, got {origin.separator!r}")
+    if len(origin.separator.encode()) != 1 or origin.separator in "\"\r\n":
+        raise DataError(f"{origin}: expected one ASCII character as separator, got {origin.separator!r}")
     if not Path(origin).is_file():
         raise DataError(f"{origin}: no such file")
     data = Path(origin).read_bytes().rstrip(b"\r\n")

@@ -46,6 +46,10 @@ class Vocabulary:
 
         An id of the other kind, ``None`` or ``True`` is simply an unknown id.
         """
+        if isinstance(ids, np.ndarray) and ids.dtype.kind in "iu":
+            ids = pl.Series(ids)
+        if isinstance(ids, pl.Series) and ids.dtype.is_integer():
+            ids = ids.cast(pl.Int64, strict=False)
         if isinstance(ids, pl.Series) and len(ids) >= BULK and ids.dtype == self.ids.dtype:
             known = pl.DataFrame({"id": self.ids, "row": np.arange(len(self), dtype=np.int32)})
             found = ids.rename("id").to_frame().join(known, on="id", how="left", maintain_order="left")

@@ -14,7 +14,7 @@ class RatingModel(Protocol):
     """Predicts what a user would rate an item."""
 
     def predict(self, queries: Queries, query_rows: NDArray[np.int64], item_rows: Rows) -> Floats:
-        """float32 (n,): the predicted rating of item ``item_rows[i]`` by the user of query ``query_rows[i]``."""
+        """float32 (n,): the predicted rating of item ``item_rows[i]`` (-1 = unknown) by the user of ``query_rows[i]``."""
 
 
 @dataclass(frozen=True)
@@ -50,5 +50,6 @@ class RatingBias:
         of_query = queries.event_queries[rated]
         sums = np.bincount(of_query, weights=residuals.astype(np.float64), minlength=len(queries))
         user_biases = sums / (np.bincount(of_query, minlength=len(queries)) + self.user_shrinkage)  # (n_queries,)
-        predicted = self.mean + user_biases[query_rows] + self.item_biases[item_rows]
+        item_biases = np.where(item_rows >= 0, self.item_biases[item_rows], 0)
+        predicted = self.mean + user_biases[query_rows] + item_biases
         return np.clip(predicted, self.lowest, self.highest).astype(np.float32)

@@ -38,7 +38,8 @@ class ItemFacts:
 
     Attributes:
         first_ticks: int32 (n_items,), the tick of the first event; 0 = none yet.
-        mean_ratings, shrunk_ratings: float32 (n_items,), ``nan`` where nobody rated.
+        mean_ratings: float32 (n_items,), ``nan`` where nobody rated.
+        shrunk_ratings: float32 (n_items,), with ten ratings of the overall mean added; ``nan`` without any rating.
         mean_positions: float32 (n_items,), where in histories the item stands, 0 = first, 1 = last; 0.5 = no event.
         attributes: float32 (n_items, n_values), unit rows (or zero): categories and lists as indicators.
         numbers: float32 (n_items, n_numbers), standardised numbers and dates; ``nan`` = not given.
@@ -164,7 +165,7 @@ class Features:
         of_candidate = places[candidates.query_rows]
         counts = {}
         for name, window in (("popularity", np.inf), ("popularity_short", self.short), ("popularity_long", self.long)):
-            per_tick = np.stack([self.item_counts.before(tick, window) for tick in ticks])  # (n_ticks, n_items)
+            per_tick = self.item_counts.rows_before(ticks, window)  # (n_ticks, n_items)
             counts[name] = per_tick[of_candidate, candidates.item_rows]
         expected = counts["popularity_long"] * (self.short / self.long)
         columns: Columns = {name: np.log1p(values) for name, values in counts.items()}

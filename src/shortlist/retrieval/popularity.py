@@ -89,6 +89,15 @@ class ItemCounts:
             self._rows[key] = row
         return row
 
+    def rows_before(
+        self, ticks: list[int], window: float = math.inf, half_life: float = math.inf
+    ) -> NDArray[np.float64]:
+        """float64 (n_ticks, n_items): `before` for several ticks."""
+        rows = np.empty((len(ticks), self.n_items))
+        for place, tick in enumerate(ticks):
+            rows[place] = self.before(tick, window, half_life)
+        return rows
+
     def _count(self, tick: int, window: float, half_life: float) -> NDArray[np.float64]:
         if window != math.inf:
             return self._between(tick - int(window), tick, half_life)
@@ -146,10 +155,8 @@ class Popularity(Source):
 
     def distinct_scores(self, queries: Queries) -> tuple[Floats, NDArray[np.int64]]:
         ticks, places = self.item_counts.distinct_ticks(queries.at)
-        scores = np.empty((len(ticks), self.item_counts.n_items), dtype=np.float32)
-        for place, tick in enumerate(ticks):
-            scores[place] = self.item_counts.before(tick, self.window, self.half_life)
-        scores[~(scores > 0)] = np.nan
+        scores = self.item_counts.rows_before(ticks, self.window, self.half_life).astype(np.float32)
+        scores[scores == 0] = np.nan
         return scores, places
 
     def score_catalogue(self, queries: Queries) -> Floats:
