@@ -58,10 +58,20 @@ def test_batches_hold_every_row_once_in_a_new_order():
 
 def test_one_thread_gives_the_setting_back_after_an_error():
     before = torch.get_num_threads()
-    with pytest.raises(KeyError), one_thread():
-        assert torch.get_num_threads() == 1
+    torch.set_num_threads(2)
+    within = []
+
+    @one_thread()
+    def fail():
+        within.append(torch.get_num_threads())
         raise KeyError
-    assert torch.get_num_threads() == before
+
+    try:
+        with pytest.raises(KeyError):
+            fail()
+        assert (within, torch.get_num_threads()) == ([1], 2)
+    finally:
+        torch.set_num_threads(before)
 
 
 LOSSES = [3.0, 2.0, 2.5, 2.0, 1.0, 4.0, 1.0, 2.0]
