@@ -54,7 +54,7 @@ def main() -> None:
                 scores = catalogue_scores(towers.source("two_tower"))
                 results[f"after {epoch} epochs of the rating network"] = top_k_accuracy(scores, train, test)
     kept = np.mean([len(set(a) & set(b)) / 10 for a, b in zip(first, first_ten(scores), strict=True)])
-    predicted = network.answering_side().predict(test.user_rows, test.item_rows)
+    predicted = network.answering_side().predict_rows(test.user_rows, test.item_rows)
     rating = {"first_ten_kept": float(kept), "rmse": rmse(predicted, test.ratings)}
     for name, accuracy in results.items():
         kept, removed = accuracy["seen_kept"]["100"], accuracy["seen_removed"]["100"]

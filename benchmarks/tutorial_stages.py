@@ -92,7 +92,7 @@ def rating_networks(settings: RatingNetworkSettings, train: Log, test: Log, seed
     runs: list[dict[str, Any]] = []
     for seed in seeds:
         network, cpu_seconds = timed(lambda seed=seed: fit_rating_network(train, settings, seed=seed))
-        predicted = network.predict(test.user_rows, test.item_rows)
+        predicted = network.predict_rows(test.user_rows, test.item_rows)
         runs.append({"rmse": rmse(predicted, test.ratings), "cpu_seconds": cpu_seconds})
     return summary(runs)
 

@@ -31,6 +31,7 @@ class Component:
     settings: dict[str, Any]
     columns: tuple[str, ...]
     pairs: tuple[tuple[int, float], ...]
+    layers: tuple[NDArray[np.float32], ...] = ()
     other: Counts | None = None
     flag: bool = True
 
@@ -63,6 +64,42 @@ def test_round_trip_through_json():
     assert unpack(Component, *pack(component())).optional is None
     assert unpack(Component, *pack(component(window=np.float32(0.5)))).window == 0.5
     assert math.isnan(unpack(Component, *pack(component(window=math.nan))).window)
+
+
+@pytest.mark.parametrize("n", [0, 1, 12])
+def test_round_trip_of_a_tuple_of_arrays(n):
+    layers = tuple(np.full((2, place), place, dtype=np.float32) for place in range(n))
+    meta, arrays = pack(component(layers=layers))
+    assert {name for name in arrays if name.startswith("layers")} == {f"layers/{place}" for place in range(n)}
+    again = unpack(Component, json.loads(json.dumps(meta)), dict(sorted(arrays.items())))
+    assert isinstance(again.layers, tuple)
+    np.testing.assert_equal(again.layers, layers)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda meta, arrays: meta.update(layers=3), "layers does not fit"),
+        (lambda meta, arrays: meta.update(layers=[]), "layers does not fit"),
+        (lambda meta, arrays: arrays.pop("layers/1"), "layers does not fit"),
+        (
+            lambda meta, arrays: arrays.update({"layers/2": arrays.pop("layers/1")}),
+            "layers should be the arrays 0 to 1",
+        ),
+        (lambda meta, arrays: arrays.update({"layers/1": np.zeros(2, dtype=np.int64)}), "layers/1 does not fit.*int64"),
+    ],
+)
+def test_a_tuple_of_arrays_that_does_not_fit_is_refused(change, message):
+    meta, arrays = pack(component(layers=(np.zeros(2, dtype=np.float32), np.zeros(3, dtype=np.float32))))
+    change(meta, arrays)
+    with pytest.raises(ArtifactError, match=message):
+        unpack(Component, meta, arrays)
+
+
+@pytest.mark.parametrize("value", [(np.zeros(1), 3), [np.zeros(1)]])
+def test_arrays_beside_other_values_are_refused(value):
+    with pytest.raises(ArtifactError, match=r"Component\.layers"):
+        pack(component(layers=value))
 
 
 @pytest.mark.parametrize(

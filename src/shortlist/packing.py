@@ -1,7 +1,7 @@
 """A finished component as JSON values and arrays, and back: what `shortlist.artifact` stores.
 
-A component is a frozen dataclass. Its fields are arrays, texts, numbers (``inf`` and ``nan`` too), booleans, ``None``,
-tuples of these, nested dicts of JSON values, or components. Which class to unpack into is the caller's knowledge;
+A component is a frozen dataclass. Its fields are arrays, tuples of arrays, texts, numbers (``inf`` and ``nan`` too),
+booleans, ``None``, tuples of these, nested dicts of JSON values, or components. Which class to unpack into is the caller's knowledge;
 nothing stored names code.
 """
 
@@ -27,7 +27,7 @@ _NOT_FINITE = ("inf", "-inf", "nan")
 def pack(component: Any) -> tuple[dict[str, Any], dict[str, Array]]:
     """A dataclass as JSON values and arrays, by field; those of a component inside it are ``field/inner_field``.
 
-    Fields that are not arguments (``init=False``) are left out.
+    A tuple of arrays is its length and the arrays ``field/0``, ``field/1`` and so on. Fields that are not arguments (``init=False``) are left out.
 
     Raises:
         ArtifactError: a field holds what cannot be stored.
@@ -39,6 +39,9 @@ def pack(component: Any) -> tuple[dict[str, Any], dict[str, Array]]:
         value = value.item() if isinstance(value, np.generic) else value
         if isinstance(value, np.ndarray):
             arrays[field.name] = value
+        elif isinstance(value, tuple) and value and all(isinstance(inner, np.ndarray) for inner in value):
+            meta[field.name] = len(value)
+            arrays |= {f"{field.name}/{place}": inner for place, inner in enumerate(value)}
         elif dataclasses.is_dataclass(value):
             meta[field.name], inner = pack(value)
             arrays |= {f"{field.name}/{name}": array for name, array in inner.items()}
@@ -87,6 +90,11 @@ def _value(cls: type, name: str, hint: Any, value: Any, inner: Mapping[str, Arra
     component = next((option for option in _options(hint) if dataclasses.is_dataclass(option)), None)
     if component is not None and isinstance(value, dict):
         return unpack(typing.cast("type[Any]", component), value, inner)
+    if (of_each := _of_each_array(hint)) is not None and value == len(inner) > 0:
+        places = [str(place) for place in range(len(inner))]
+        if places != sorted(inner, key=lambda place: (len(place), place)):
+            raise ArtifactError(f"{cls.__name__}.{name} should be the arrays 0 to {value - 1}, got {sorted(inner)}")
+        return tuple(_array(cls, f"{name}/{place}", of_each, inner[place]) for place in places)
     if inner:
         raise ArtifactError(f"{cls.__name__}.{name} does not fit its type: it is no component, arrays came with it")
     if float in _options(hint) and value in _NOT_FINITE:
@@ -95,6 +103,13 @@ def _value(cls: type, name: str, hint: Any, value: Any, inner: Mapping[str, Arra
         return msgspec.convert(value, hint)
     except (msgspec.ValidationError, TypeError) as error:
         raise ArtifactError(f"{cls.__name__}.{name} does not fit its type: {error}") from error
+
+
+def _of_each_array(hint: Any) -> Any:
+    """The declared kind of array in a tuple of any number of arrays; ``None`` = the field is no such tuple."""
+    arguments = typing.get_args(hint)
+    is_tuple = typing.get_origin(hint) is tuple and len(arguments) == 2 and arguments[1] is Ellipsis
+    return arguments[0] if is_tuple and typing.get_origin(arguments[0]) is np.ndarray else None
 
 
 def _array(cls: type, name: str, hint: Any, array: Array) -> Array:

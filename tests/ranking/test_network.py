@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shortlist.ranking.network import BLOCK_ROWS, RatingNetwork, exact_product
+from shortlist.stages import Queries
 
 N_USERS, N_ITEMS = 30, 50
 
@@ -43,7 +44,9 @@ def test_predicts_what_the_layers_say(hidden):
     model = network(1, hidden=hidden)
     users, items = pairs(2, 500)
     expected = plain(model, users, items)
-    np.testing.assert_allclose(model.predict(users, items), expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max())
+    np.testing.assert_allclose(
+        model.predict_rows(users, items), expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max()
+    )
 
 
 @settings(max_examples=40, deadline=None)
@@ -56,28 +59,37 @@ def test_predicts_what_the_layers_say(hidden):
 def test_one_by_one_equals_the_batch_to_the_byte(seed, n, spread, hidden):
     model = network(seed % 5, hidden=hidden, spread=spread)
     users, items = pairs(seed, n)
-    batch = model.predict(users, items)
-    single = [model.predict(users[row : row + 1], items[row : row + 1]) for row in range(n)]
+    batch = model.predict_rows(users, items)
+    single = [model.predict_rows(users[row : row + 1], items[row : row + 1]) for row in range(n)]
     assert batch.tobytes() == np.concatenate(single).tobytes()
     order = np.random.default_rng(seed).permutation(n)
-    assert model.predict(users[order], items[order]).tobytes() == batch[order].tobytes()
+    assert model.predict_rows(users[order], items[order]).tobytes() == batch[order].tobytes()
 
 
 def test_blocks_change_nothing():
     model = network(3)
     users, items = pairs(4, BLOCK_ROWS + 37)
-    whole = model.predict(users, items)
-    assert whole[-50:].tobytes() == model.predict(users[-50:], items[-50:]).tobytes()
-    assert model.predict(users[:0], items[:0]).shape == (0,)
+    whole = model.predict_rows(users, items)
+    assert whole[-50:].tobytes() == model.predict_rows(users[-50:], items[-50:]).tobytes()
+    assert model.predict_rows(users[:0], items[:0]).shape == (0,)
 
 
 def test_unknown_user_and_item_are_answered_by_the_last_rows():
     model = network(5)
     rows = np.array([-1, N_USERS, 3, 3], dtype=np.int32), np.array([2, 2, -1, N_ITEMS], dtype=np.int32)
-    predictions = model.predict(*rows)
+    predictions = model.predict_rows(*rows)
     assert predictions[0] == predictions[1]
     assert predictions[2] == predictions[3]
     assert predictions.dtype == np.float32
+
+
+def test_queries_are_answered_by_their_users():
+    model = network(5)
+    users = np.array([4, -1, 7], dtype=np.int32)
+    queries = Queries(users, np.zeros(3, np.int64), np.zeros(4, np.int64), *[np.zeros(0, np.int32)] * 4)
+    query_rows, items = np.array([0, 0, 1, 2, 2]), np.array([3, -1, 3, 0, 9], dtype=np.int32)
+    expected = model.predict_rows(users[query_rows], items)
+    assert model.predict(queries, query_rows, items).tobytes() == expected.tobytes()
 
 
 @settings(max_examples=60, deadline=None)

@@ -79,7 +79,7 @@ def test_answers_as_torch_does(rated):
     for weights, biases in zip(network.weights[:-1], network.biases[:-1], strict=True):
         x = torch.relu(x @ torch.from_numpy(weights) + torch.from_numpy(biases))
     expected = (x @ torch.from_numpy(network.weights[-1]) + torch.from_numpy(network.biases[-1]))[:, 0]
-    np.testing.assert_allclose(network.predict(users, items), expected.numpy(), rtol=1e-5)
+    np.testing.assert_allclose(network.predict_rows(users, items), expected.numpy(), rtol=1e-5)
 
 
 def test_who_has_no_rating_gets_the_mean_vector(rated):

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shortlist.data.log import Floats, Rows
+from shortlist.stages import Queries
 
 BLOCK_ROWS = 4096
 """Rows answered at once: bounds the memory, changes no bit."""
@@ -30,7 +31,11 @@ class RatingNetwork:
     biases: tuple[Floats, ...]
     offset: float = 0.0
 
-    def predict(self, user_rows: Rows, item_rows: Rows) -> Floats:
+    def predict(self, queries: Queries, query_rows: NDArray[np.int64], item_rows: Rows) -> Floats:
+        """float32 (n,): as `predict_rows`, for the users of some queries; their histories do not count."""
+        return self.predict_rows(queries.user_rows[query_rows], item_rows)
+
+    def predict_rows(self, user_rows: Rows, item_rows: Rows) -> Floats:
         """The predicted rating of each pair, not clipped to the scale.
 
         A pair's prediction does not depend, to the bit, on which other pairs are asked with it.

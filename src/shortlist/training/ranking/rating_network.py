@@ -62,7 +62,7 @@ def fit_rating_network(
 
 def mean_squared_error(network: RatingNetwork, log: Log) -> float:
     """Of a network's predictions for the events of a log, all of which have a rating."""
-    errors = network.predict(log.user_rows, log.item_rows) - log.ratings
+    errors = network.predict_rows(log.user_rows, log.item_rows) - log.ratings
     return float(np.square(errors, dtype=np.float64).mean())
 
 
