@@ -53,8 +53,11 @@ def to_polars(frame: Frame, origin: str) -> pl.DataFrame:
 
 
 def _plain(values: Any) -> Any:
-    """Arrays of objects as lists, so that their types are looked at."""
-    return values.tolist() if isinstance(values, np.ndarray) and values.dtype == object else values
+    """Arrays of objects as lists, so that their types are looked at; integers among floats as floats."""
+    values = values.tolist() if isinstance(values, np.ndarray) and values.dtype == object else values
+    if isinstance(values, list) and {type(value) for value in values} - {type(None)} == {int, float}:
+        return pl.Series(values, dtype=pl.Float64, strict=False)
+    return values
 
 
 def _first_line(error: BaseException) -> str:

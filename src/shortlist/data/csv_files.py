@@ -12,6 +12,10 @@ from shortlist.errors import DataError
 
 SEPARATORS = {",": "','", ";": "';'", "\t": "'\\t'", "|": "'|'"}
 CHUNK_BYTES = 1 << 24
+ELSEWHERE = (
+    "quotes inside a value must be doubled and the value quoted; a file of other habits can be read by other means and "
+    "given to from_frames"
+)
 
 INTEGER = r"^(0|-?[1-9][0-9]*)$"
 NUMBER = r"^[+-]?(0|[1-9][0-9]*|[0-9]?\.[0-9]+|[1-9][0-9]*\.[0-9]*|0\.)([eE][+-]?[0-9]+)?$"
@@ -67,7 +71,7 @@ def read_text(origin: CsvFile) -> pl.DataFrame:
         DataError: the file is missing, empty, not UTF-8, has rows of different lengths, a column name twice or
             another separator.
     """
-    if len(origin.separator.encode()) != 1 or origin.separator in "\"\r\n":
+    if len(origin.separator.encode()) != 1 or origin.separator in '"\r\n':
         raise DataError(f"{origin}: expected one ASCII character as separator, got {origin.separator!r}")
     if not Path(origin).is_file():
         raise DataError(f"{origin}: no such file")
@@ -80,7 +84,7 @@ def read_text(origin: CsvFile) -> pl.DataFrame:
     try:
         return pl.read_csv(data, separator=origin.separator, infer_schema=False)
     except pl.exceptions.PolarsError as error:
-        raise DataError(f"{origin}: not readable: {str(error).splitlines()[0]}") from error
+        raise DataError(f"{origin}: not readable: {str(error).splitlines()[0]}; {ELSEWHERE}") from error
 
 
 def typed(series: pl.Series) -> pl.Series:
@@ -176,7 +180,7 @@ def _check_lengths(data: bytes, origin: CsvFile) -> None:
         ends.append(newlines + start)
         total = int(separators[-1])
     if parity:
-        raise DataError(f"{origin}: a quoted value is never closed; a quote inside a value is written twice")
+        raise DataError(f"{origin}: a quoted value is never closed; {ELSEWHERE}")
     fields = np.diff(np.concatenate([*counts, [total]]), prepend=0) + 1
     ragged = np.flatnonzero(fields != fields[0])
     if len(ragged):

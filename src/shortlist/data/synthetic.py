@@ -1,5 +1,6 @@
 """Small logs whose right answer is known: what a model should find in them, and what it must not."""
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -122,8 +123,7 @@ def shuffled_items(dataset: Dataset, seed: int = 0) -> Dataset:
     """The same log with its items dealt out anew: nothing about an item can be learned from its user or its time.
 
     How often each item and each user occurs stays; so do times, ratings and the tables. Whatever a model gains over
-    popularity on the original must vanish here. Where nobody had an item twice, few do now: a repeat is
-    exchanged with another row as far as that helps.
+    popularity on the original must vanish here. Where nobody had an item twice, hardly anybody has now.
     """
     rng = np.random.default_rng(seed)
     users = dataset.user_vocabulary.rows(dataset.interactions["user_id"]).astype(np.int64)
@@ -138,17 +138,19 @@ def shuffled_items(dataset: Dataset, seed: int = 0) -> Dataset:
 def _without_repeats(
     users: NDArray[np.int64], items: NDArray[np.int64], order: NDArray[np.int64], rng: np.random.Generator
 ) -> NDArray[np.int64]:
-    """Exchange items of rows in which a user has an item again with random rows, some fifty times."""
-    n_items = int(items.max()) + 1
-    for _ in range(50):
-        pairs = users * n_items + items[order]
-        first = np.zeros(len(pairs), dtype=bool)
-        first[np.unique(pairs, return_index=True)[1]] = True
-        for row in np.flatnonzero(~first):
-            other = rng.integers(len(order))
-            order[[row, other]] = order[[other, row]]
-        if first.all():
-            break
+    """Where a user has an item again, exchange it with a random row such that neither user has the other's yet."""
+    dealt = items[order]
+    count = Counter(zip(users.tolist(), dealt.tolist(), strict=True))
+    for row in range(len(users)):
+        if count[users[row], dealt[row]] == 1:
+            continue
+        for other in rng.integers(len(users), size=200):
+            taken = [(users[row], dealt[other]), (users[other], dealt[row])]
+            if users[row] != users[other] and not any(count[pair] for pair in taken):
+                count.subtract([(users[row], dealt[row]), (users[other], dealt[other])])
+                count.update(taken)
+                order[[row, other]], dealt[[row, other]] = order[[other, row]], dealt[[other, row]]
+                break
     return order
 
 
