@@ -14,7 +14,7 @@ class RatingModel(Protocol):
     """Predicts what a user would rate an item."""
 
     def predict(self, queries: Queries, query_rows: NDArray[np.int64], item_rows: Rows) -> Floats:
-        """float32 (n,): the predicted rating of item ``item_rows[i]`` (-1 = unknown) by the user of ``query_rows[i]``."""
+        """float32 (n,): what the user of query ``query_rows[i]`` would rate item ``item_rows[i]`` (-1 = unknown)."""
 
 
 @dataclass(frozen=True)

@@ -45,12 +45,12 @@ class ItemCounts:
     @classmethod
     def of(cls, log: Log) -> "ItemCounts":
         """Count the positives of a log."""
-        log = log.positives()
         span = int(log.end - log.timestamps[0]) if len(log) else 1
         tick_length = DAY if log.in_seconds and span >= 60 * DAY else max(1, span // 256)
-        ticks = (log.timestamps - log.end) // tick_length
-        keys, where = np.unique(ticks * log.n_items + log.item_rows, return_inverse=True)
-        counts = np.bincount(where, weights=log.weights, minlength=len(keys))
+        positives = log.positives()
+        ticks = (positives.timestamps - log.end) // tick_length
+        keys, where = np.unique(ticks * log.n_items + positives.item_rows, return_inverse=True)
+        counts = np.bincount(where, weights=positives.weights, minlength=len(keys))
         return cls(
             (keys // log.n_items).astype(np.int32),
             (keys % log.n_items).astype(np.int32),
