@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,8 +10,11 @@ from numpy.typing import NDArray
 from shortlist.data.log import Floats, Rows
 from shortlist.stages import Queries
 
-BLOCK_ROWS = 4096
-"""Rows answered at once: bounds the memory, changes no bit."""
+Doubles = NDArray[np.float64]
+
+BLOCK_ROWS = 16
+"""Rows answered at once. So few that OpenBLAS multiplies them by 256 x 64 weights on one thread: beside other work,
+waiting for a second one takes many times as long as the product. Changes no bit."""
 
 
 @dataclass(frozen=True)
@@ -55,14 +59,18 @@ class RatingNetwork:
 
     def _block(self, user_rows: Rows, item_rows: Rows) -> Floats:
         x = np.concatenate([self.user_vectors[user_rows], self.item_vectors[item_rows]], axis=1)  # (n, 2 d)
-        for layer, (weights, biases) in enumerate(zip(self.weights, self.biases, strict=True)):
-            x = exact_product(x, weights) + biases  # (n, n_outputs)
+        for layer, ((whole, scales), biases) in enumerate(zip(self._whole_weights, self.biases, strict=True)):
+            x = _exact_product(x, whole, scales) + biases  # (n, n_outputs)
             if layer < len(self.weights) - 1:
                 x = np.maximum(x, 0)
         return (x[:, 0] + self.offset).astype(np.float32)
 
+    @cached_property
+    def _whole_weights(self) -> list[tuple[Doubles, Doubles]]:
+        return [_whole_numbers(weights, _bits(len(weights)), axis=0) for weights in self.weights]
 
-def exact_product(x: NDArray[np.floating], w: NDArray[np.floating]) -> NDArray[np.float64]:
+
+def exact_product(x: NDArray[np.floating], w: NDArray[np.floating]) -> Doubles:
     """x @ w with a result that does not depend on the order of the sums.
 
     BLAS adds in an order that depends on the shape and on the machine, so that a row's last bits change with its
@@ -80,15 +88,25 @@ def exact_product(x: NDArray[np.floating], w: NDArray[np.floating]) -> NDArray[n
     >>> exact_product(np.array([[1.0, 2.0, 0.5]]), np.array([[3.0], [4.0], [-2.0]]))
     array([[10.]])
     """
-    bits = (53 - math.ceil(math.log2(max(2, x.shape[1])))) // 2
-    x_scales = _scales(x, bits, axis=1)  # (n, 1)
-    w_scales = _scales(w, bits, axis=0)  # (1, m)
-    product: NDArray[np.float64] = np.rint(x * x_scales) @ np.rint(w * w_scales)  # (n, m), whole numbers
+    return _exact_product(x, *_whole_numbers(w, _bits(len(w)), axis=0))
+
+
+def _exact_product(x: NDArray[np.floating], w_whole: Doubles, w_scales: Doubles) -> Doubles:
+    x_whole, x_scales = _whole_numbers(x, _bits(len(w_whole)), axis=1)
+    product: Doubles = x_whole @ w_whole  # (n, m), whole numbers
     return product / x_scales / w_scales
 
 
-def _scales(values: NDArray[np.floating], bits: int, axis: int) -> NDArray[np.float64]:
-    """The powers of two that bring the greatest value of each row (axis 1) or column (axis 0) just below 2**bits."""
+def _bits(n_inputs: int) -> int:
+    """How many each factor may have, so that a sum of so many products has at most 53."""
+    return (53 - math.ceil(math.log2(max(2, n_inputs)))) // 2
+
+
+def _whole_numbers(values: NDArray[np.floating], bits: int, axis: int) -> tuple[Doubles, Doubles]:
+    """The values times a power of two for each row (axis 1) or column (axis 0), rounded; and those powers.
+
+    Each power brings the greatest value of its row or column just below 2**bits.
+    """
     _, exponents = np.frexp(np.abs(values).max(axis=axis, keepdims=True))
-    scales: NDArray[np.float64] = np.ldexp(1.0, bits - exponents)
-    return scales
+    scales = np.ldexp(1.0, bits - exponents)
+    return np.rint(values * scales), scales
