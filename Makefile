@@ -1,0 +1,69 @@
+# `make` alone lists the targets.
+
+PYTHON ?= python3
+VENV ?= .venv
+PYTEST_ARGS ?=
+QUICKSTART_ARGS ?=
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+INSTALL := $(PIP) install -qq --constraint constraints.txt --editable
+RUN_INSTALLED := $(VENV)/.installed-to-run
+DEV_INSTALLED := $(VENV)/.installed-to-develop
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help quickstart test lint format types build install install-dev clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
+	@echo
+	@echo "Variables: PYTHON (default python3), VENV (.venv), PYTEST_ARGS, QUICKSTART_ARGS"
+
+quickstart: $(RUN_INSTALLED) ## install, then run both systems on MovieLens 100K and recommend films to user 42
+	@$(BIN)/shortlist quickstart $(QUICKSTART_ARGS)
+
+test: $(DEV_INSTALLED) ## install with the developer tools, then run all tests (PYTEST_ARGS="-k word" for some)
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(DEV_INSTALLED) ## formatting, lint and import rules; changes nothing
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/lint-imports
+
+format: $(DEV_INSTALLED) ## format, and mend what the linter can mend
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+types: $(DEV_INSTALLED) ## mypy, strict
+	$(BIN)/mypy
+
+build: $(DEV_INSTALLED) ## the wheel, into dist/
+	rm -rf dist
+	$(PIP) wheel -qq --no-deps --wheel-dir dist .
+	@ls dist
+
+install: $(RUN_INSTALLED) ## only what is needed to train and recommend
+
+install-dev: $(DEV_INSTALLED) ## the same with the developer tools
+
+clean: ## remove the environment, builds and caches
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find src tests -name __pycache__ -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@command -v $(PYTHON) > /dev/null || { echo "make: '$(PYTHON)' is not installed; Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: Python 3.11 or newer is needed, '$(PYTHON)' is $$($(PYTHON) --version 2>&1): make PYTHON=/path/to/python3.11"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2> /dev/null || { echo "make: '$(PYTHON)' lacks the modules venv and ensurepip (Debian and Ubuntu: apt install python3-venv)"; exit 1; }
+	@echo "creating $(VENV) with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv --clear $(VENV)
+
+$(RUN_INSTALLED): pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing shortlist and its trainers into $(VENV) (about 1.5 GB on disk; minutes the first time)"
+	@$(INSTALL) '.[train]'
+	@touch $@
+
+$(DEV_INSTALLED): pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing shortlist, its trainers and the developer tools into $(VENV) (about 2.5 GB on disk; minutes the first time)"
+	@$(INSTALL) '.[dev]'
+	@touch $(RUN_INSTALLED) $@
