@@ -47,9 +47,9 @@ class EaseSettings(Struct):
         neighbours: strongest weights kept per item.
     """
 
-    regularisation: Annotated[tuple[Positive, ...], Meta(min_length=1)] = (100.0, 300.0, 1000.0)
+    regularisation: Annotated[tuple[Positive, ...], Meta(min_length=1)] = (100.0, 250.0, 500.0, 1000.0)
     decay: Annotated[tuple[Decay, ...], Meta(min_length=1)] = (1.0, 0.95, 0.9, 0.8)
-    neighbours: Count = 512
+    neighbours: Count = 1000
 
 
 class CovisitationSettings(Struct):
@@ -110,14 +110,14 @@ class TreesSettings(Struct):
         depth: questions per tree.
         learning_rate: shrinkage.
         negatives: unlabelled candidates per query in training, drawn at random; 0 = all.
-        patience: trees without a better validation figure before stopping.
+        step: sizes are tried in steps of so many trees.
     """
 
-    max_trees: Count = 300
+    max_trees: Count = 120
     depth: Annotated[int, Meta(ge=1, le=10)] = 6
     learning_rate: Positive = 0.1
-    negatives: Annotated[int, Meta(ge=0)] = 60
-    patience: Count = 30
+    negatives: Annotated[int, Meta(ge=0)] = 40
+    step: Count = 20
 
 
 class RankingSettings(Struct):

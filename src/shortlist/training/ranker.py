@@ -107,7 +107,7 @@ def choose_ranker(early: list[Rows], last: Rows, config: Config) -> Choice:
     trees = _fit(early, config, config.ranking.trees.max_trees)
     if trees is None:
         return Choice(None, 0, record | {"why": "no candidate of the training shifts was taken up"})
-    n_trees = best_size(trees, last.features, last.ndcg, config.ranking.trees.patience)
+    n_trees = best_size(trees, last.features, last.ndcg, config.ranking.trees.step)
     margins = first_trees(trees, n_trees).score(last.features)
     source = max(by_source, key=lambda name: by_source[name])
     z = last.features[:, names.index(source)].astype(np.float64)

@@ -122,8 +122,9 @@ def fit_ranking(
     shifts = make_shifts(log, target, ranking.shifts, plan.config.seed, filter_seen)
     shifts = [shift for shift in shifts if len(shift.relevant.item_rows) and (shift.history.weights > 0).any()]
     if shifts:
-        say(f"choosing the sources' settings on {shifts[0].name}")
-        plan = choose(plan, shifts[0], filter_seen)
+        by = shifts[:2] if target == "random" else shifts[:1]  # a fold is as early as any other
+        say(f"choosing the sources' settings on {' and '.join(shift.name for shift in by)}")
+        plan = choose(plan, by, filter_seen)
     record: dict[str, Any] = {"shifts": [shift.name for shift in shifts], "ranker": "fusion"}
     if ranking.ranker == "fusion":
         return plan, FUSION, record

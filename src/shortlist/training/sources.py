@@ -59,21 +59,29 @@ def make_plan(dataset: Dataset, config: Config, target: Target) -> Plan:
     return Plan(config, order, order and dataset.time_kind == "seconds", attributes, numbers, names)
 
 
-def choose(plan: Plan, shift: Shift, filter_seen: bool) -> Plan:
-    """The plan with each source's settings chosen by NDCG@10 of that source alone on a shift."""
-    chosen: dict[str, Settings] = {}
+def choose(plan: Plan, shifts: list[Shift], filter_seen: bool) -> Plan:
+    """The plan with each source's settings chosen by its NDCG@10 alone, averaged over shifts."""
     trials: list[dict[str, Any]] = []
-    sample = _sample(shift, plan.config.seed)
-    for name in plan.source_names:
-        if name == "two_tower":
-            continue  # nothing to choose
-        best = -1.0
-        for settings, source in _variants(name, plan, shift.history):
-            figure = source_ndcg(source, sample, filter_seen)
-            trials.append({"source": name, **settings, "ndcg_at_10": round(figure, 6), "shift": shift.name})
-            if figure > best:
-                best, chosen[name] = figure, settings
+    for shift in shifts:
+        sample = _sample(shift, plan.config.seed)
+        for name in plan.source_names:
+            if name == "two_tower":
+                continue  # nothing to choose
+            for settings, source in _variants(name, plan, shift.history):
+                figure = source_ndcg(source, sample, filter_seen)
+                trials.append({"source": name, "settings": settings, "shift": shift.name, "ndcg_at_10": figure})
+    chosen = {name: _best(name, trials) for name in plan.source_names if name != "two_tower"}
     return replace(plan, chosen=chosen, trials=trials)
+
+
+def _best(name: str, trials: list[dict[str, Any]]) -> Settings:
+    """The settings with the highest sum of figures; the earlier ones among equals."""
+    tried = [trial for trial in trials if trial["source"] == name]
+    distinct: list[Settings] = []
+    for trial in tried:
+        if trial["settings"] not in distinct:
+            distinct.append(trial["settings"])
+    return max(distinct, key=lambda s: sum(trial["ndcg_at_10"] for trial in tried if trial["settings"] == s))
 
 
 def _sample(shift: Shift, seed: int) -> Shift:

@@ -74,8 +74,10 @@ def strongest_followers(matrix: sp.csr_matrix, n: int) -> sp.csr_matrix:
            [0., 0., 4.],
            [0., 0., 0.]])
     """
-    lengths = np.diff(matrix.indptr)
-    rows = np.repeat(np.arange(matrix.shape[0]), lengths)
-    order = np.lexsort((-matrix.data, rows))
-    keep = order[np.arange(len(order)) - np.repeat(matrix.indptr[:-1], lengths) < n]
-    return sp.csr_matrix((matrix.data[keep], (rows[keep], matrix.indices[keep])), shape=matrix.shape)
+    keep = np.ones(matrix.nnz, dtype=bool)
+    for row in np.flatnonzero(np.diff(matrix.indptr) > n):
+        start, stop = matrix.indptr[row], matrix.indptr[row + 1]
+        keep[start + np.argsort(-matrix.data[start:stop], kind="stable")[n:]] = False
+    counts = np.add.reduceat(np.append(keep, False), matrix.indptr[:-1], dtype=np.int64) * (np.diff(matrix.indptr) > 0)
+    offsets = np.concatenate([[0], np.cumsum(counts)])
+    return sp.csr_matrix((matrix.data[keep], matrix.indices[keep], offsets), shape=matrix.shape)
