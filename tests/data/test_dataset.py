@@ -395,6 +395,14 @@ class TestUses:
         assert log.item_rows.tolist() == [3, 1, 4, 2, 0]
         assert (log.user_rows.dtype, log.ratings.dtype, log.weights.dtype) == (np.int32, np.float32, np.float32)
 
+    def test_many_ties_keep_the_file_order(self):
+        times = [n % 3 for n in range(3_000)]
+        log = Dataset.from_frames({"user_id": [1] * 3_000, "item_id": range(3_000), "timestamp": times}).log()
+        assert log.item_rows.tolist() == sorted(range(3_000), key=lambda n: n % 3)
+
+    def test_a_weight_of_nothing_is_a_weight(self):
+        assert len(Dataset.from_frames(log_with(weight=[0, 1, 1, 1])).log().positives()) == 3
+
     def test_what_counts_as_positive(self):
         dataset = Dataset.from_frames(log_with(weight=[1, 2, 3, 4], event=["buy", "view", "buy", None]))
         in_file_order = [2, 0, 1, 3]  # of the log's rows, by time
