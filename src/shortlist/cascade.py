@@ -1,8 +1,9 @@
 """The system on one page: retrieve -> features -> rank -> answer."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +19,7 @@ from shortlist.data.vocabulary import Vocabulary
 from shortlist.data.where import where_mask
 from shortlist.errors import DataError, QueryError
 from shortlist.ranking.features import Features
-from shortlist.requests import History, Request, Users, parse_k, parse_request
+from shortlist.requests import History, Request, Users, parse_ids, parse_k, parse_request, parse_times
 from shortlist.retrieval.item_item import ItemItem
 from shortlist.retrieval.merge import retrieve
 from shortlist.retrieval.popularity import Popularity
@@ -73,6 +74,19 @@ class Answer(NamedTuple):
 
     table: pl.DataFrame
     details: pl.DataFrame
+
+
+def allowed_masks(allowed: Mask, n: int, seen: Queries | None) -> Mask:
+    """bool (n, n_items): what each of n queries may be recommended.
+
+    Args:
+        allowed: bool (n_items,), the same for all.
+        seen: n histories whose items are left out; ``None`` = they are not.
+    """
+    masks = np.repeat(allowed[None], n, axis=0)
+    if seen is not None:
+        masks[seen.event_queries, seen.item_rows] = False
+    return masks
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,13 +149,14 @@ class Cascade:
 
         Args:
             users: one id or a list of ids, known or not; ``None`` = somebody unknown.
-            k: how many, at least 1.
+            k: how many, at least 1. Above the configured number of candidates the shortlist grows with it.
             at: the moment of asking: Unix seconds or a datetime, one for all or one per user. History and item counts
                 then use only events strictly before it. ``None`` = after all known events (a model with the target
                 ``next`` takes each user at their last event).
             history: replaces the stored history as evidence: item ids, oldest first; a table with ``item_id`` and,
                 if known, ``timestamp`` and ``rating``; for several users one list each, a mapping from user to list,
-                or a table with ``user_id``. Unknown items in it are ignored and counted in the details.
+                or a table with ``user_id`` (whom it leaves out is asked with an empty history). A table may also have
+                ``weight`` and ``event``. Unknown items are ignored and counted in the details.
             filter_seen: leave out what the stored and the given history hold; ``None`` = as the model's data call for.
                 It wins over ``include_items``.
             include_items: only these; unknown ids among them are ignored.
@@ -159,19 +174,23 @@ class Cascade:
             QueryError: an argument is of a wrong kind, or ``where`` does not fit the item attributes.
         """
         k = parse_k(k)
+        if filter_seen not in (None, True, False):
+            raise QueryError(f"filter_seen: expected True, False or None, got {filter_seen!r}")
         request = self.request(users, at, history)
         allowed = self.allowed_items(include_items, exclude_items, where)
         filter_seen = self.filter_seen if filter_seen is None else filter_seen
-        masks = self._masks(request.seen if filter_seen else None, allowed, len(request.queries))
-        ranked, n_allowed = [], []
-        for block, mask in masks:
-            queries = request.queries.block(block.start, block.stop)
+        ranked: list[Ranked] = []
+        n_allowed: list[int] = []
+        for start, queries in request.queries.blocks(QUERIES_AT_ONCE):
+            seen = request.seen.block(start, start + len(queries)) if filter_seen else None
+            mask = allowed_masks(allowed, len(queries), seen)
             ranked += self.rank(queries, mask, k)
             n_allowed += mask.sum(axis=1).tolist()
-        table = answers.to_table(request.user_ids, ranked, self.items["item_id"], self._source_names)
+        ids = answers.id_series("user_id", request.user_ids, self.users["user_id"].dtype)
+        table = answers.to_table(ids, ranked, self.items["item_id"], self._source_names, ratings=self.predicts_ratings)
         if not details:
             return table
-        return Answer(table, answers.to_details(request, ranked, k, n_allowed, len(self.items), self.record))
+        return Answer(table, answers.to_details(request, ids, ranked, k, n_allowed, len(self.items)))
 
     def rank(self, queries: Queries, allowed: Mask, k: int) -> list[Ranked]:
         """Both stages for one block of queries, in row numbers: exactly min(k, allowed) items each.
@@ -184,19 +203,21 @@ class Cascade:
         candidates = retrieve(self.first.sources, self.first.fallback, queries, allowed, max(n, k))
         places = np.arange(len(candidates)) - candidates.offsets[candidates.query_rows]
         features = self.first.features.build(self._feature_names, queries, candidates)
-        head = places < n
-        scores = np.full(len(candidates), np.nan)
-        scores[head] = self.ranker.score(features[head][:, : len(self.ranker.feature_names)])
-        order = np.lexsort((candidates.item_rows, places * ~head, -np.where(head, scores, -np.inf), candidates.query_rows))
+        wanted = features[:, : len(self.ranker.feature_names)]
+        if k <= n:
+            scores = self.ranker.score(wanted)
+            order = np.lexsort((candidates.item_rows, -scores, candidates.query_rows))
+        else:
+            head = places < n
+            scores = np.full(len(candidates), np.nan)
+            scores[head] = self.ranker.score(wanted[head])  # nan sorts last
+            order = np.lexsort((candidates.item_rows, places * ~head, -scores, candidates.query_rows))
         ratings = features[:, self._feature_names.index("predicted_rating")] if self.predicts_ratings else None
         answered = []
-        for q in range(len(queries)):
-            best = order[candidates.offsets[q] : candidates.offsets[q + 1]][:k]
-            answered.append(
-                Ranked(
-                    candidates.item_rows[best], scores[best], best, candidates, None if ratings is None else ratings[best]
-                )
-            )
+        for start, stop in pairwise(candidates.offsets.tolist()):
+            best = order[start:stop][:k]
+            predicted = None if ratings is None else ratings[best]
+            answered.append(Ranked(candidates.item_rows[best], scores[best], best, candidates, predicted))
         return answered
 
     def request(self, users: Users, at: Any = None, history: History | None = None) -> Request:
@@ -210,6 +231,7 @@ class Cascade:
             item_vocabulary=self.item_vocabulary,
             at_last_event=self.target == "next",
             min_rating=self.config.positive.min_rating,
+            events=self.config.positive.events,
         )
 
     def allowed_items(
@@ -236,6 +258,8 @@ class Cascade:
         return rows[rows >= 0]
 
     def _where_mask(self, where: str) -> Mask:
+        if not isinstance(where, str):
+            raise QueryError(f"where: expected a condition as text, got {where!r}")
         cache = self._where_cache
         if where not in cache:
             mask = where_mask(where, self.items)
@@ -247,16 +271,6 @@ class Cascade:
     @cached_property
     def _where_cache(self) -> dict[str, Mask]:
         return {}
-
-    def _masks(self, seen: Queries | None, allowed: Mask, n: int) -> Iterator[tuple[slice, Mask]]:
-        """Blocks of queries with what each may be recommended: bool (n_block, n_items)."""
-        for start in range(0, n, QUERIES_AT_ONCE):
-            block = slice(start, min(start + QUERIES_AT_ONCE, n))
-            mask = np.repeat(allowed[None], block.stop - start, axis=0)
-            if seen is not None:
-                histories = seen.block(start, block.stop)
-                mask[histories.event_queries, histories.item_rows] = False
-            yield block, mask
 
     @property
     def predicts_ratings(self) -> bool:
@@ -285,8 +299,7 @@ class Cascade:
             QueryError: the model has no source that compares items.
         """
         k = parse_k(k)
-        item_ids = items if not isinstance(items, str | int | np.generic) else [items]
-        item_ids = [i.item() if isinstance(i, np.generic) else i for i in item_ids]
+        item_ids = parse_ids(items, "items")
         rows = self.item_vocabulary.rows(item_ids)
         known = np.flatnonzero(rows >= 0)
         scores = self._similarity(rows[known])  # (n_known, n_items)
@@ -316,16 +329,19 @@ class Cascade:
         """The table with a column ``predicted_rating`` added (Float32, never null).
 
         Args:
-            frame: ``user_id``, ``item_id`` and, if wanted, ``timestamp``: only the user's events strictly before it
-                then count. An unknown user or item gets what is predicted for nobody in particular.
+            frame: ``user_id``, ``item_id`` and, if wanted, ``timestamp`` (in the unit of the log, or datetimes): only
+                the user's events strictly before it then count, otherwise all that are known. An unknown user or item
+                gets what is predicted for nobody in particular.
 
         Raises:
             DataError: a column is missing.
-            QueryError: the model was trained without ratings.
+            QueryError: the model was trained without ratings, or a row has no time.
         """
         model = self.first.features.rating_model
         if model is None:
-            raise QueryError("predict_ratings: the model has no rating model; its data had no ratings, or none was asked for")
+            raise QueryError(
+                "predict_ratings: the model has no rating model; its data had no ratings, or none was asked for"
+            )
         table = to_polars(frame, "ratings to predict")
         for name in ("user_id", "item_id"):
             if name not in table.columns:
@@ -333,13 +349,17 @@ class Cascade:
         users = self.user_vocabulary.rows(table["user_id"])
         items = self.item_vocabulary.rows(table["item_id"])
         timed = "timestamp" in table.columns
-        at = table["timestamp"].to_numpy().astype(np.int64) if timed else np.full(len(table), self.log.end)
+        at = np.full(len(table), self.log.end, dtype=np.int64)
+        if timed:
+            at = parse_times(table["timestamp"], self.log.in_seconds, "ratings to predict")
         predicted = np.empty(len(table), dtype=np.float32)
         asked, query_rows = np.unique(np.stack([users, at], axis=1), axis=0, return_inverse=True)
-        for start in range(0, len(asked), 1024):
-            block = asked[start : start + 1024]
+        order = np.argsort(query_rows, kind="stable")
+        for start in range(0, len(asked), QUERIES_AT_ONCE):
+            stop = min(start + QUERIES_AT_ONCE, len(asked))
+            block = asked[start:stop]
             queries = stored_queries(self.log, block[:, 0].astype(np.int32), block[:, 1], strictly_before=timed)
-            rows = np.flatnonzero((query_rows >= start) & (query_rows < start + 1024))
+            rows = order[slice(*np.searchsorted(query_rows, [start, stop], sorter=order))]
             predicted[rows] = model.predict(queries, query_rows[rows] - start, items[rows])
         return table.with_columns(pl.Series("predicted_rating", predicted))
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from shortlist.cascade import allowed_masks
 from shortlist.config import Target
 from shortlist.data.log import Log, Mask
 from shortlist.evaluation.lists import Relevant
@@ -32,18 +33,9 @@ class Shift:
 
     def allowed(self, start: int, stop: int, filter_seen: bool) -> Mask:
         """bool (stop − start, n_items): what may be recommended to queries ``start`` to ``stop − 1``."""
-        return (
-            unseen(self.queries.block(start, stop), self.history.n_items)
-            if filter_seen
-            else np.ones((min(stop, len(self.queries)) - start, self.history.n_items), dtype=bool)
-        )
-
-
-def unseen(queries: Queries, n_items: int) -> Mask:
-    """bool (n_queries, n_items): false where the item stands in the query's history."""
-    allowed = np.ones((len(queries), n_items), dtype=bool)
-    allowed[queries.event_queries, queries.item_rows] = False
-    return allowed
+        queries = self.queries.block(start, stop)
+        everything = np.ones(self.history.n_items, dtype=bool)
+        return allowed_masks(everything, len(queries), queries if filter_seen else None)
 
 
 def make_shifts(log: Log, target: Target, n: int, seed: int, filter_seen: bool) -> list[Shift]:
