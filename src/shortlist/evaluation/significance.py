@@ -3,7 +3,7 @@
 The user is the unit: values of one user's items hang together, those of different users do not.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,6 +75,61 @@ def bootstrap_interval(values: Values, *, seed: int = 0, resamples: int = 10_000
     )
     low, high = mean + np.quantile(sums, [(1 - level) / 2, (1 + level) / 2]) / n
     return Interval(mean, float(low), float(high), n)
+
+
+def bootstrap_intervals(
+    columns: Mapping[str, Values], *, seed: int = 0, resamples: int = 10_000, level: float = 0.95
+) -> dict[str, Interval]:
+    """`bootstrap_interval` of several columns over the same resamples of users: far faster than one by one.
+
+    Args:
+        columns: float64 (n_users,) each; a user with ``nan`` in one of them is left out of all.
+        seed: as in `bootstrap_interval`.
+        resamples: as in `bootstrap_interval`.
+        level: as in `bootstrap_interval`.
+
+    Raises:
+        DataError: values that are infinite, or columns of unequal length.
+        ConfigError: resamples or level out of range.
+
+    >>> bootstrap_intervals({"a": np.array([0.0, 1.0, 1.0, 0.0]), "b": np.ones(4)})["a"]
+    Interval(mean=0.5, low=0.0, high=1.0, n=4)
+    """
+    check_settings(resamples, level)
+    if len({len(one_dimensional(values)) for values in columns.values()}) > 1:
+        raise DataError(f"columns of the same users have one length; got {[len(v) for v in columns.values()]}")
+    table = np.stack([one_dimensional(values) for values in columns.values()], axis=1)  # (n_users, n_columns)
+    table = table[~np.isnan(table).any(axis=1)]
+    if not np.isfinite(table).all():
+        raise DataError(f"values per user must be finite or nan; {np.isinf(table).sum()} are infinite")
+    n = len(table)
+    if n < 2:
+        means = table.mean(axis=0) if n else np.full(len(columns), np.nan)
+        return {name: Interval(float(m), float("nan"), float("nan"), n) for name, m in zip(columns, means, strict=True)}
+    means = table.mean(axis=0)
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(n) if n > MAX_UNITS else np.arange(n)
+    deviations = summed(table[order] - means, -(-n // MAX_UNITS))  # (n_units, n_columns)
+    parts = []
+    for rows in block_sizes(resamples, len(deviations)):
+        drawn = rng.integers(0, len(deviations), (rows, len(deviations)), dtype=np.int32)
+        cells = (drawn + np.arange(rows)[:, None] * len(deviations)).ravel()
+        times_drawn = np.bincount(cells, minlength=drawn.size).reshape(drawn.shape)
+        parts.append(times_drawn.astype(np.float64) @ deviations)  # (rows, n_columns)
+    low, high = means + np.quantile(np.concatenate(parts), [(1 - level) / 2, (1 + level) / 2], axis=0) / n
+    return {
+        name: Interval(float(m), float(a), float(b), n) for name, m, a, b in zip(columns, means, low, high, strict=True)
+    }
+
+
+def summed(table: Values, group_size: int) -> Values:
+    """The sums of groups of that many consecutive rows, the last one filled up with zeros."""
+    if group_size <= 1:
+        return table
+    padded = np.zeros((-(-len(table) // group_size) * group_size, table.shape[1]))
+    padded[: len(table)] = table
+    sums: Values = padded.reshape(-1, group_size, table.shape[1]).sum(axis=1)
+    return sums
 
 
 def paired_interval(a: Values, b: Values, *, seed: int = 0, resamples: int = 10_000, level: float = 0.95) -> Interval:
