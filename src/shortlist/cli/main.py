@@ -1,0 +1,55 @@
+"""The command line: ``shortlist COMMAND``."""
+
+import os
+import sys
+
+import typer
+from rich.markup import escape
+
+from shortlist.cli import data, evaluate, models, quickstart, recommend, train
+from shortlist.cli.console import err, show
+from shortlist.errors import ShortlistError
+
+app = typer.Typer(
+    name="shortlist",
+    help="A log of interactions becomes a two-stage recommender: retrieval makes a shortlist, ranking puts it in order.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command("quickstart")(quickstart.quickstart)
+app.add_typer(data.app, name="data")
+app.command("train")(train.train)
+app.command("evaluate")(evaluate.evaluate)
+app.command("recommend")(recommend.recommend)
+app.add_typer(models.app, name="models")
+
+
+@app.callback(invoke_without_command=True)
+def version(show_version: bool = typer.Option(False, "--version", help="Print the version and stop.")) -> None:
+    """A log of interactions becomes a two-stage recommender."""
+    if show_version:
+        from shortlist import __version__
+
+        show(__version__)
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run a command; a user's mistake ends in one line on stderr and exit code 1, a wrong call in 2."""
+    try:
+        app()
+    except ShortlistError as error:
+        _stop(str(error), 1)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        _stop(f"{error.filename or ''}: {error.strerror or error}".lstrip(": "), 1)
+    except KeyboardInterrupt:
+        _stop("interrupted", 130)
+
+
+def _stop(message: str, code: int) -> None:
+    err().print(f"[red]error:[/red] {escape(message)}", soft_wrap=True)
+    sys.exit(code)

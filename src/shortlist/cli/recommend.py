@@ -1,0 +1,147 @@
+"""``shortlist recommend``: ask a saved model, for some users or for all."""
+
+import os
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import polars as pl
+import typer
+
+from shortlist.cascade import Cascade
+from shortlist.cli.console import JsonFlag, say, show, show_json
+from shortlist.errors import ConfigError, QueryError
+
+USERS_AT_ONCE = 2_048
+
+
+def recommend(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="The model's directory.")],
+    users: Annotated[list[str] | None, typer.Argument(metavar="[USER]...", help="User ids; none with --history.")] = None,
+    k: Annotated[int, typer.Option("--k", "-k", min=1, help="How many items per user.")] = 10,
+    at: Annotated[str | None, typer.Option(help="The moment of asking: Unix seconds or an ISO date.")] = None,
+    history: Annotated[str | None, typer.Option(metavar="ID,ID", help="Item ids, oldest first, instead of the stored history.")] = None,
+    include: Annotated[str | None, typer.Option(metavar="ID,ID", help="Only these items.")] = None,
+    exclude: Annotated[str | None, typer.Option(metavar="ID,ID", help="None of these items.")] = None,
+    where: Annotated[str | None, typer.Option(help="A condition on item attributes, e.g. \"year >= 1995\".")] = None,
+    filter_seen: Annotated[
+        bool | None, typer.Option("--filter-seen/--keep-seen", help="Leave seen items out, or keep them.")
+    ] = None,
+    details: Annotated[bool, typer.Option("--details", help="Also say how each answer came about.")] = False,
+    everyone: Annotated[bool, typer.Option("--all", help="Every known user; needs --out.")] = False,
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a .parquet or .csv file instead.")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Recommend items to users, known or not, one or all."""
+    from shortlist.saving import load
+
+    if everyone and (out is None or users or history):
+        raise ConfigError("--all needs --out FILE.parquet and takes neither users nor --history")
+    if not everyone and not users and history is None:
+        raise ConfigError("say which users, or give a --history, or --all")
+    fitted = load(model)
+    asked: dict[str, Any] = {
+        "k": k,
+        "at": None if at is None else _moment(at),
+        "history": None if history is None else _ids(history, fitted.item_vocabulary.kind),
+        "include_items": None if include is None else _ids(include, fitted.item_vocabulary.kind),
+        "exclude_items": None if exclude is None else _ids(exclude, fitted.item_vocabulary.kind),
+        "where": where,
+        "filter_seen": filter_seen,
+    }
+    ids = fitted.users["user_id"].to_list() if everyone else [_id(u, fitted.user_vocabulary.kind) for u in users or []]
+    if out is not None:
+        rows = write(out, (fitted.recommend(block, **asked) for block in _blocks(ids or [None])), len(ids))
+        show_json({"file": str(out), "rows": rows, "users": len(ids)}) if as_json else show(f"{rows:,} rows in {out}")
+        return
+    answer = fitted.recommend(ids or None, details=True, **asked)
+    table = _with_titles(answer.table, fitted)
+    if as_json:
+        document = {"recommendations": table.to_dicts()}
+        show_json(document | ({"details": answer.details.to_dicts()} if details else {}))
+        return
+    show(as_text(table))
+    for row in answer.details.to_dicts():
+        if details or row["reason"] or row["notes"]:
+            show(f"user {row['user_id']}: {row['returned']} of {row['asked']}; " + "; ".join(_remarks(row)))
+
+
+def _remarks(row: dict[str, Any]) -> list[str]:
+    known = "known" if row["known_user"] else "unknown"
+    return [f"{known}, {row['history_items']} history items", *filter(None, [row["reason"]]), *row["notes"]]
+
+
+def _blocks(ids: list[Any]) -> Iterator[list[Any]]:
+    for start in range(0, len(ids), USERS_AT_ONCE):
+        if start:
+            say(f"{start:,} of {len(ids):,} users done")
+        yield ids[start : start + USERS_AT_ONCE]
+
+
+def write(path: Path, tables: Iterator[pl.DataFrame], n_users: int) -> int:
+    """Write blocks of recommendations into one file, which appears only when it is whole; the number of rows.
+
+    Blocks go to files of their own first, so memory stays at one block, whatever the number of users.
+    """
+    import tempfile
+
+    if path.suffix.lower() not in (".parquet", ".csv"):
+        raise ConfigError(f"--out: expected a name ending in .parquet or .csv, got {path}")
+    rows = 0
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
+        parts = []
+        for number, table in enumerate(tables):
+            parts.append(Path(folder) / f"{number:06}.parquet")
+            table.write_parquet(parts[-1])
+            rows += len(table)
+        whole = pl.scan_parquet(parts)
+        partial = Path(folder) / path.name
+        if path.suffix.lower() == ".parquet":
+            whole.sink_parquet(partial)
+        else:
+            whole.with_columns(pl.col("sources").list.join("|")).sink_csv(partial)
+        os.replace(partial, path)
+    return rows
+
+
+def _with_titles(table: pl.DataFrame, model: Cascade) -> pl.DataFrame:
+    if "title" not in model.items.columns:
+        return table
+    titles = model.items.select("item_id", "title")
+    return table.join(titles, on="item_id", how="left", maintain_order="left").select(
+        "user_id", "rank", "item_id", "title", pl.exclude("user_id", "rank", "item_id", "title")
+    )
+
+
+def as_text(table: pl.DataFrame) -> str:
+    """A table for people: one line per row."""
+    shown = table.with_columns(pl.col("sources").list.join(" + "))
+    with pl.Config(
+        tbl_rows=-1, tbl_cols=-1, fmt_str_lengths=60, tbl_width_chars=200, tbl_hide_dataframe_shape=True,
+        tbl_hide_column_data_types=True, tbl_formatting="NOTHING", float_precision=3,
+    ):
+        return str(shown)
+
+
+def _moment(text: str) -> int | datetime:
+    if text.isdigit():
+        return int(text)
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError as error:
+        raise QueryError(f"--at: expected Unix seconds or an ISO date such as 1998-04-01, got {text!r}") from error
+
+
+def _id(text: str, kind: str) -> int | str:
+    """A text from the command line as an id of the model's kind."""
+    if kind == "integer":
+        try:
+            return int(text)
+        except ValueError:
+            return text  # of another kind: an unknown id
+    return text
+
+
+def _ids(text: str, kind: str) -> list[int | str]:
+    return [_id(part.strip(), kind) for part in text.split(",") if part.strip()]

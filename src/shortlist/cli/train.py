@@ -1,0 +1,75 @@
+"""``shortlist train``: fit both stages and save the model."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from shortlist.cascade import Cascade
+from shortlist.cli.console import (
+    ColumnOption,
+    ConfigOption,
+    DataArgument,
+    FromOption,
+    ItemsOption,
+    JsonFlag,
+    SeedOption,
+    ThreadsOption,
+    UsersOption,
+    read_data,
+    say,
+    settings,
+    show,
+    show_json,
+)
+
+
+def train(
+    data: DataArgument,
+    out: Annotated[Path, typer.Option("--out", metavar="MODEL", help="The directory to save the model under.")],
+    items: ItemsOption = None,
+    users: UsersOption = None,
+    column: ColumnOption = None,
+    folder: FromOption = None,
+    target: Annotated[str | None, typer.Option(help="window, next or random; left out: what the log allows.")] = None,
+    config: ConfigOption = "fast",
+    seed: SeedOption = None,
+    threads: ThreadsOption = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Fit both stages on a log of interactions, save the model, and say what each stage did."""
+    from shortlist.training.schedule import train as train_model
+
+    dataset = read_data(data, items, users, column, folder)
+    for note in dataset.notes:
+        say(f"note: {note}")
+    model = train_model(dataset, target, settings(config, seed, threads), progress=say)  # type: ignore[arg-type]
+    version = model.save(out)
+    if as_json:
+        show_json({"model_path": str(out), "version": version.name, "target": model.target, "record": model.record})
+        return
+    show(summary(model))
+    show(f"\nsaved to {out} (version {version.name})")
+    show(f"next: shortlist recommend {out} {dataset.users['user_id'][0]}")
+
+
+def summary(model: Cascade) -> str:
+    """What each stage did, in a few lines."""
+    record = model.record
+    lines = [repr(model), f"target: {model.target}; seen items are {'left out' if model.filter_seen else 'kept'}"]
+    lines += [f"stage 1, {name}: {values or 'nothing to choose'}" for name, values in record["settings_chosen"].items()]
+    if record.get("candidate_recall"):
+        recalls = ", ".join(f"{shift} {recall:.3f}" for shift, recall in record["candidate_recall"].items())
+        lines.append(f"share of what users took up that the {model.config.retrieval.candidates} candidates hold: {recalls}")
+    lines += [f"validation NDCG@10, {name}: {figure:.4f}" for name, figure in record.get("validation", {}).items()]
+    lines.append(f"stage 2: {_ranker(record)}")
+    lines.append(f"fitted in {record['fit_seconds']:.1f} s")
+    return "\n".join(lines)
+
+
+def _ranker(record: dict[str, Any]) -> str:
+    if record["ranker"] == "trees":
+        parts = " + ".join(f"{weight:g} x {name}" for name, weight in record["blend"].items())
+        return f"{record['trees']} trees, score = {parts}"
+    reason = f" ({record['why']})" if "why" in record else ""
+    return {"fusion": "reciprocal-rank fusion", "rating": "sorted by predicted rating"}[record["ranker"]] + reason
