@@ -187,11 +187,16 @@ def test_a_large_catalogue_in_any_batch():
         assert answer_bytes(alone, 0) == answer_bytes(merged, q)
 
 
-@pytest.mark.parametrize("level", [0.1, 1e4, 12345.678])
-def test_equal_scores_are_not_blown_up(level):
-    table = np.full((1, 1001), level, dtype=np.float32)
-    merged = retrieve([Table(table)], Table(table), make_queries([[]], [0]), np.ones((1, 1001), dtype=bool), 3)
+@pytest.mark.parametrize("level", [0.1, 1e4, 12345.678, 3e6])
+def test_differences_that_float32_hardly_tells_are_not_blown_up(level):
+    n = 1001
+    table = np.full((1, n), level, dtype=np.float32)
+    everything, queries = np.ones((1, n), dtype=bool), make_queries([[]], [0])
+    merged = retrieve([Table(table)], Table(table), queries, everything, n)
     np.testing.assert_allclose(merged.standardised, 0, atol=1e-6)
+    table[0, 7] = np.nextafter(table[0, 7], np.float32(np.inf))
+    merged = retrieve([Table(table)], Table(table), queries, everything, n)
+    assert np.abs(merged.standardised).max() <= np.sqrt(n)  # no value among n can stand out further
 
 
 def test_seen_items_fallback_and_sources_together():

@@ -96,7 +96,7 @@ class Features:
     Attributes:
         source_names: in the order of the candidates' columns.
         short, long: the popularity windows, in ticks.
-        ticks_per_day: 1 where ticks are days.
+        source_weights: of the sources in the fusion; none = all alike.
     """
 
     source_names: tuple[str, ...]
@@ -106,6 +106,7 @@ class Features:
     rating_model: RatingModel | None
     short: int
     long: int
+    source_weights: tuple[float, ...] = ()
 
     def build(self, names: tuple[str, ...], queries: Queries, candidates: Candidates) -> Floats:
         """float32 (n_candidates, n_names): the named features in that order.
@@ -156,8 +157,9 @@ class Features:
         for s, name in enumerate(self.source_names):
             columns[f"{name}_z"] = candidates.standardised[:, s]
             columns[f"{name}_log_rank"] = log_ranks[:, s]
-        columns["fusion"] = fuse(candidates.ranks, self.item_counts.n_items)
-        columns["agreement"] = (candidates.ranks <= AGREEMENT_RANK).sum(axis=1)
+        columns["fusion"] = fuse(candidates.ranks, self.item_counts.n_items, self.source_weights)
+        near_the_top = min(AGREEMENT_RANK, self.item_counts.n_items)  # n_items + 1 stands for no evidence
+        columns["agreement"] = (candidates.ranks <= near_the_top).sum(axis=1)
         return columns
 
     def _popularity(self, queries: Queries, candidates: Candidates) -> Columns:

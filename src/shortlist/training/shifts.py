@@ -53,10 +53,12 @@ def make_shifts(log: Log, target: Target, n: int, seed: int, filter_seen: bool) 
 
 
 def _windows(log: Log, n: int, filter_seen: bool) -> list[Shift]:
-    """The last half of the log in n windows with as many events each."""
+    """The last half of the log in n windows with as many events each; none where all of it is one moment."""
+    if not len(log):
+        return []
     cuts = np.unique(log.timestamps[np.linspace(len(log) // 2, len(log) - 1, n + 1).astype(np.int64)])
     shifts = []
-    for number, (cut, end) in enumerate(zip(cuts[:-1], [*cuts[1:-1], log.end], strict=True), start=1):
+    for number, (cut, end) in enumerate(zip(cuts[:-1], [*cuts[1:-1], log.end], strict=False), start=1):
         history, rest = log.before(int(cut)), log.before(int(end))
         window = rest.take(np.arange(len(history), len(rest)))
         users = np.unique(window.user_rows)
