@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 
 from shortlist.errors import ConfigError, DataError
 from shortlist.evaluation import significance
-from shortlist.evaluation.significance import Interval, bootstrap_interval, holm, paired_interval, randomisation_test
+from shortlist.evaluation.significance import (
+    MAX_UNITS,
+    Interval,
+    bootstrap_interval,
+    bootstrap_intervals,
+    holm,
+    paired_interval,
+    randomisation_test,
+)
 
 # Intervals --------------------------------------------------------------------
 
@@ -198,3 +206,24 @@ def test_holm_raises_no_further_than_bonferroni_and_keeps_the_order(p_values):
     for name, p in p_values.items():
         assert p <= adjusted[name] <= min(1, len(p_values) * p) + 1e-12
         assert all(adjusted[name] <= adjusted[other] for other in p_values if p_values[other] > p)
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 50, MAX_UNITS + 1_001])
+def test_intervals_of_several_columns_are_those_of_each(n):
+    rng = np.random.default_rng(1)
+    columns = {"a": rng.random(n), "b": rng.random(n) < 0.1}
+    together = bootstrap_intervals(columns, seed=3, resamples=200)
+    for name, values in columns.items():
+        alone = bootstrap_interval(values, seed=3, resamples=200)
+        assert together[name].n == alone.n
+        figures = [(i.mean, i.low, i.high) for i in (together[name], alone)]
+        np.testing.assert_allclose(figures[0], figures[1], rtol=1e-12, atol=1e-12)
+
+
+def test_intervals_of_several_columns_leave_out_users_with_a_gap_and_refuse_unequal_lengths():
+    intervals = bootstrap_intervals({"a": np.array([1.0, np.nan, 3.0]), "b": np.array([0.0, 9.0, 1.0])})
+    assert (intervals["b"].mean, intervals["b"].n) == (0.5, 2)
+    with pytest.raises(DataError, match=r"one length; got \[1, 2\]"):
+        bootstrap_intervals({"a": np.ones(1), "b": np.ones(2)})
+    with pytest.raises(DataError, match="1 are infinite"):
+        bootstrap_intervals({"a": np.array([np.inf, 1.0])})

@@ -124,6 +124,8 @@ def evaluate(
     if not results:
         raise DataError("nobody can be asked: all test users are new, and a callable cannot be given their histories")
     say("ratings and latency")
+    ratings = rating_figures(model, train, test) if is_cascade else None
+    latency = latency_ms(model, questions[0].user_ids, k) if is_cascade else None
     seconds = {"total": time.perf_counter() - started, "model": exam.model_seconds}
     return Report(
         repr(model) if is_cascade else f"callable {getattr(model, '__name__', type(model).__name__)}",
@@ -136,8 +138,8 @@ def evaluate(
         tuple(leakage),
         tuple(_notes(questions, is_cascade, exam.struck)),
         tuple(results),
-        rating_figures(model, train, test) if is_cascade else None,
-        latency_ms(model, questions[0].user_ids, k) if is_cascade else None,
+        ratings,
+        latency,
         {name: round(value, 3) for name, value in seconds.items()},
     )
 
@@ -171,11 +173,8 @@ def check_own_log(model: Model, train: Dataset, test: Dataset, protocol: Protoco
     }
     if train.time_kind != "none":
         columns["timestamp"] = pl.Series(log.timestamps)
-    own = Dataset.from_frames(pl.DataFrame(columns), name="the model's own events")
-    return [
-        f"the model was trained on {len(log):,} events that are not the {len(train):,} given as training",
-        *check_leakage(own, test, protocol),
-    ]
+    check_leakage(Dataset.from_frames(pl.DataFrame(columns)), test, protocol)
+    return [f"the model was trained on {len(log):,} events that are not the {len(train):,} given as training"]
 
 
 def make_catalogue(train: Dataset, test: Dataset, model_items: pl.Series | None) -> Vocabulary:
@@ -260,7 +259,12 @@ class Exam:
         lists = {name: self.baselines.lists(name, plain.queries, left_out, self.k) for name in BASELINES}
         others = {name: list_metrics(ranked, relevant, self.k) for name, ranked in lists.items()}
         alone = {name.partition(":")[2]: v for name, v in answers.stages.items() if name.startswith("alone:")}
-        intervals, differences = self._compared(per_user, others, alone, answers.stages.get("order:fusion"))
+        lift = None
+        if answers.stages:  # behind the n candidates the retrieval order goes on: no work of the ranker
+            ranker = metrics.ndcg_at_k(answers.ranked[:, : self.model.config.retrieval.candidates], relevant, self.k)
+            answers.stages["order:ranker"] = ranker
+            lift = ranker - answers.stages["order:fusion"]
+        intervals, differences = self._compared(per_user, others, alone, lift)
         counts = np.bincount(self.log.positives().item_rows, minlength=len(self.catalogue))
         return Result(
             questions.group,
@@ -283,7 +287,7 @@ class Exam:
                 )
                 for name, values in others.items()
             ),
-            self._stages(answers, per_user, differences) if answers.stages else None,
+            self._stages(answers, differences) if answers.stages else None,
         )
 
     def _compared(
@@ -291,16 +295,16 @@ class Exam:
         model: dict[str, PerUser],
         others: dict[str, dict[str, PerUser]],
         alone: dict[str, PerUser],
-        fusion: PerUser | None,
+        lift: PerUser | None,
     ) -> tuple[dict[str, Interval], dict[tuple[str, str], Difference]]:
-        """Intervals of the model's metrics, and its differences from baselines, sources and fusion.
+        """Intervals of the model's metrics, and its differences from baselines and sources, and the ranker's lift.
 
-        Holm's families: the baselines on one metric; the sources; fusion by itself.
+        Holm's families: the baselines on one metric; the sources; the ranker's lift by itself.
         """
         families = [{(name, metric): model[metric] - others[name][metric] for name in others} for metric in COMPARED]
         families.append({(name, "alone"): model["ndcg"] - values for name, values in alone.items()})
-        if fusion is not None:
-            families.append({("fusion", "order"): model["ndcg"] - fusion})
+        if lift is not None:
+            families.append({("ranker", "lift"): lift})
         columns = {" ".join(key): values for family in families for key, values in family.items()}
         intervals = bootstrap_intervals(model | columns, seed=self.seed, resamples=RESAMPLES)
         differences: dict[tuple[str, str], Difference] = {}
@@ -313,9 +317,7 @@ class Exam:
             differences |= {key: Difference(intervals[" ".join(key)], p[" ".join(key)]) for key in family}
         return {metric: intervals[metric] for metric in METRICS}, differences
 
-    def _stages(
-        self, answers: Answers, per_user: dict[str, PerUser], differences: dict[tuple[str, str], Difference]
-    ) -> Stages:
+    def _stages(self, answers: Answers, differences: dict[tuple[str, str], Difference]) -> Stages:
         mean = {name: mean_over_users(values).mean for name, values in answers.stages.items()}
         return Stages(
             self.model.config.retrieval.candidates,
@@ -332,9 +334,9 @@ class Exam:
             mean["recall:union"],
             mean["recall:candidates"],
             mean["order:fusion"],
-            mean_over_users(per_user["ndcg"]).mean,
+            mean["order:ranker"],
             mean["order:oracle"],
-            differences["fusion", "order"],
+            differences["ranker", "lift"],
         )
 
 

@@ -86,7 +86,7 @@ class Stages:
         recall_union: relevant items that any source proposed.
         recall_candidates: relevant items among the n candidates: the ceiling of what the ranker can find.
         ndcg_fusion: the candidates in the order of retrieval.
-        ndcg_ranker: the same candidates in the order of the ranker: the model itself.
+        ndcg_ranker: the same candidates in the order of the ranker: the model itself, where k is at most n.
         ndcg_oracle: the same candidates with the relevant ones first.
         ranker_lift: ranker - fusion, paired over users.
     """
