@@ -200,7 +200,8 @@ class Cascade:
             allowed: bool (n_queries, n_items).
         """
         n = self.config.retrieval.candidates
-        candidates = retrieve(self.first.sources, self.first.fallback, queries, allowed, max(n, k))
+        first = self.first
+        candidates = retrieve(first.sources, first.fallback, queries, allowed, max(n, k), first.features.source_weights)
         places = np.arange(len(candidates)) - candidates.offsets[candidates.query_rows]
         features = self.first.features.build(self._feature_names, queries, candidates)
         wanted = features[:, : len(self.ranker.feature_names)]

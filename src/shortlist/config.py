@@ -26,7 +26,7 @@ class Struct(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """What all settings share: immutable, no unknown fields, keywords only."""
 
 
-class PositiveSettings(Struct):
+class PositiveSettings(Struct, frozen=True):
     """What counts as a positive; an event that does not is still seen.
 
     Attributes:
@@ -38,7 +38,7 @@ class PositiveSettings(Struct):
     events: tuple[str, ...] = ()
 
 
-class EaseSettings(Struct):
+class EaseSettings(Struct, frozen=True):
     """Values to choose from on validation inside the training data (a single value is taken as it is).
 
     Attributes:
@@ -52,7 +52,7 @@ class EaseSettings(Struct):
     neighbours: Count = 1000
 
 
-class CovisitationSettings(Struct):
+class CovisitationSettings(Struct, frozen=True):
     """Values to choose from, as in `EaseSettings`.
 
     Attributes:
@@ -68,7 +68,7 @@ class CovisitationSettings(Struct):
     neighbours: Count = 512
 
 
-class PopularitySettings(Struct):
+class PopularitySettings(Struct, frozen=True):
     """Windows in ticks (days, where times are seconds and the log is longer than two months).
 
     Attributes:
@@ -80,7 +80,7 @@ class PopularitySettings(Struct):
     half_life: Annotated[tuple[Positive, ...], Meta(min_length=1)] = (7.0, 30.0, 90.0)
 
 
-class RetrievalSettings(Struct):
+class RetrievalSettings(Struct, frozen=True):
     """Stage 1.
 
     Attributes:
@@ -102,7 +102,7 @@ class RetrievalSettings(Struct):
     two_tower: TwoTowerSettings = TwoTowerSettings()
 
 
-class TreesSettings(Struct):
+class TreesSettings(Struct, frozen=True):
     """Boosted symmetric trees.
 
     Attributes:
@@ -120,7 +120,7 @@ class TreesSettings(Struct):
     step: Count = 20
 
 
-class RankingSettings(Struct):
+class RankingSettings(Struct, frozen=True):
     """Stage 2.
 
     Attributes:
@@ -137,7 +137,7 @@ class RankingSettings(Struct):
     rating_network: RatingNetworkSettings = RatingNetworkSettings()
 
 
-class Config(Struct):
+class Config(Struct, frozen=True):
     """All settings of a run.
 
     Attributes:

@@ -14,7 +14,9 @@ RRF_CONSTANT = 60
 """Cormack, Clarke and Büttcher 2009, "Reciprocal rank fusion outperforms Condorcet": k = 60."""
 
 
-def retrieve(sources: Sequence[Source], fallback: Source, queries: Queries, allowed: Mask, n: int) -> Candidates:
+def retrieve(
+    sources: Sequence[Source], fallback: Source, queries: Queries, allowed: Mask, n: int, weights: Sequence[float] = ()
+) -> Candidates:
     """Exactly min(n, number allowed) candidates per query.
 
     Every source proposes at most n allowed items; their union is scored by all of them and cut to the n best by fusion.
@@ -27,6 +29,7 @@ def retrieve(sources: Sequence[Source], fallback: Source, queries: Queries, allo
         queries: the batch; the result of each query is the same in any batch.
         allowed: bool (n_queries, n_items).
         n: at least 1.
+        weights: of the sources' votes in the fusion; none = all alike.
     """
     tables = [source.distinct_scores(queries) for source in sources]
     proposed = []
@@ -43,7 +46,7 @@ def retrieve(sources: Sequence[Source], fallback: Source, queries: Queries, allo
     ranks = np.stack(
         [catalogue_ranks(rows, places[query_rows], s) for (rows, places), s in zip(tables, scores, strict=True)], axis=1
     )  # (n_union, n_sources)
-    fused = fuse(ranks, union.shape[1])
+    fused = fuse(ranks, union.shape[1], weights)
     for q, items in top_ups.items():
         found_at = bounds[q] + np.searchsorted(item_rows[bounds[q] : bounds[q + 1]], items)
         fused[found_at] = -np.arange(1, len(items) + 1)  # below every proposal, in the fallback's order
@@ -80,16 +83,20 @@ def _best(fused: NDArray[np.float64], bounds: NDArray[np.int64], n: int) -> NDAr
     return np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
 
 
-def fuse(ranks: NDArray[np.int32], n_items: int) -> NDArray[np.float64]:
-    """Reciprocal-rank fusion: Σ over the sources with evidence of 1 / (60 + rank).
+def fuse(ranks: NDArray[np.int32], n_items: int, weights: Sequence[float] = ()) -> NDArray[np.float64]:
+    """Weighted reciprocal-rank fusion: Σ over the sources with evidence of weight / (60 + rank).
 
     Args:
         ranks: int32 (n, n_sources), n_items + 1 = no evidence.
+        weights: one per source; none = all 1.
 
     >>> fuse(np.array([[1, 4]], dtype=np.int32), n_items=3)
     array([0.01639344])
     """
-    fused: NDArray[np.float64] = np.where(ranks <= n_items, 1.0 / (RRF_CONSTANT + ranks), 0.0).sum(axis=1)
+    votes = np.where(ranks <= n_items, 1.0 / (RRF_CONSTANT + ranks), 0.0)  # (n, n_sources)
+    fused = np.zeros(len(ranks))
+    for source in range(ranks.shape[1]):  # one by one: a row's sum does not depend on the batch
+        fused += votes[:, source] * (weights[source] if len(weights) else 1.0)
     return fused
 
 

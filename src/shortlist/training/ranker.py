@@ -72,7 +72,7 @@ def shift_rows(first: FirstStage, names: tuple[str, ...], shift: Shift, n: int, 
     features, labels, query_rows = [], [], []
     for start, queries in shift.queries.blocks(QUERIES_AT_ONCE):
         allowed = shift.allowed(start, start + len(queries), filter_seen)
-        candidates = retrieve(first.sources, first.fallback, queries, allowed, n)
+        candidates = retrieve(first.sources, first.fallback, queries, allowed, n, first.features.source_weights)
         rows = candidates.query_rows + start
         labels.append(np.isin(rows * n_items + candidates.item_rows, wanted))
         features.append(first.features.build(names, queries, candidates))

@@ -27,6 +27,7 @@ from shortlist.training.sources import Plan, choose, fit_first_stage, make_plan
 REPEATS = 0.1
 """From this share of repeated (user, item) pairs on, the data are of the kind in which people come back to things."""
 
+TARGETS: dict[str, Target] = {"window": "window", "next": "next", "random": "random"}
 Progress = Callable[[str], None]
 
 
@@ -91,11 +92,11 @@ def check_target(dataset: Dataset, target: str | None) -> Target:
     """The target asked for, or the one that the log allows."""
     if target is None:
         return "random" if dataset.time_kind == "none" else "window"
-    if target not in ("window", "next", "random"):
+    if target not in TARGETS:
         raise ConfigError(f"target: expected 'window', 'next' or 'random', got {target!r}")
     if target == "window" and dataset.time_kind == "none":
         raise DataError("target 'window' needs times; this log has none, or they are all equal. 'random' does not")
-    return target
+    return TARGETS[target]
 
 
 def check_ranker(ranker: Ranker, first: FirstStage) -> None:

@@ -84,6 +84,21 @@ def _best(name: str, trials: list[dict[str, Any]]) -> Settings:
     return max(distinct, key=lambda s: sum(trial["ndcg_at_10"] for trial in tried if trial["settings"] == s))
 
 
+def fusion_weights(plan: Plan) -> tuple[float, ...]:
+    """The vote of each source in the fusion: in proportion to the NDCG@10 it was chosen by; all alike without figures.
+
+    Measured on MovieLens (last shift, 200 candidates, alike -> weighted): recall .714 -> .732 (100K, random), .717 ->
+    .764 (100K, next), .656 -> .724 (1M, next), .483 -> .477 (100K, window).
+    """
+    figures = {
+        name: max([t["ndcg_at_10"] for t in plan.trials if t["source"] == name], default=0.0)
+        for name in plan.source_names
+    }
+    if min(figures.values()) <= 0:
+        return ()
+    return tuple(round(figure / max(figures.values()), 6) for figure in figures.values())
+
+
 def _sample(shift: Shift, seed: int) -> Shift:
     """At most so many queries of a shift, drawn at random, that choosing stays quick."""
     if len(shift.queries) <= QUERIES_TO_CHOOSE_BY:
@@ -153,9 +168,20 @@ def fit_source(name: str, settings: Settings, plan: Plan, log: Log) -> Source:
     if name == "popularity_recent":
         return Popularity(name, ItemCounts.of(log), window=settings["window"])
     if name == "ease":
-        return fit_ease(log, neighbours=retrieval.ease.neighbours, **settings)
+        return fit_ease(
+            log,
+            regularisation=settings["regularisation"],
+            decay=settings["decay"],
+            neighbours=retrieval.ease.neighbours,
+        )
     if name == "covisitation":
-        return fit_covisitation(log, neighbours=retrieval.covisitation.neighbours, **settings)
+        return fit_covisitation(
+            log,
+            window=int(settings["window"]),
+            popularity_power=settings["popularity_power"],
+            decay=settings["decay"],
+            neighbours=retrieval.covisitation.neighbours,
+        )
     from shortlist.training.retrieval.two_tower import fit_two_tower
 
     return fit_two_tower(log.positives(), retrieval.two_tower, seed=plan.config.seed, name=name)
@@ -198,6 +224,7 @@ def fit_first_stage(plan: Plan, log: Log) -> FirstStage:
         _rating_model(plan, log),
         short,
         4 * short,
+        fusion_weights(plan),
     )
     return FirstStage(sources, Popularity("popularity", counts), features)
 
