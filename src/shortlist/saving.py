@@ -26,6 +26,7 @@ from shortlist.retrieval.item_item import ItemItem
 from shortlist.retrieval.popularity import ItemCounts, Popularity
 from shortlist.retrieval.vectors import IdVectors
 from shortlist.stages import Ranker, Source
+from shortlist.structure import check_structure
 
 Arrays = dict[str, np.ndarray[Any, Any]]
 KINDS: dict[str, type[Any]] = {
@@ -59,6 +60,7 @@ def save(model: Cascade, path: str | Path) -> Path:
             "rating_model": _put_kind(features.rating_model, "rating_model", arrays),
             "short": features.short,
             "long": features.long,
+            "source_weights": list(features.source_weights),
         },
         "ranker": _put_kind(model.ranker, "ranker", arrays),
         "record": {key: value for key, value in model.record.items() if key not in VOLATILE},
@@ -75,24 +77,27 @@ def save(model: Cascade, path: str | Path) -> Path:
 def load(path: str | Path) -> Cascade:
     """Read a saved model: the promoted version under a model directory, or one version's folder.
 
-    Every file's digest is verified before anything in it is parsed. Arrays are memory-mapped.
+    Every file's digest is verified before anything in it is parsed, and whether the parts fit together before
+    anything is asked of them. Arrays are memory-mapped.
 
     Raises:
-        ArtifactError: something is missing, altered, or from a newer version of the format.
+        ArtifactError: something is missing, altered, from a newer version of the format, or does not fit the rest.
     """
     opened = open_artifact(path)
     try:
-        return _restore(opened)
-    except (KeyError, TypeError, ValueError, IndexError) as error:
-        if isinstance(error, ArtifactError):
-            raise
+        model = _restore(opened)
+        check_structure(model)
+    except ArtifactError as error:
+        raise ArtifactError(f"{opened.folder}: {error}") from error
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         raise ArtifactError(f"{opened.folder}: the manifest does not describe a model: {error!r}") from error
+    return model
 
 
 def _restore(opened: Opened) -> Cascade:
     manifest = opened.manifest
     if manifest["kind"] != "cascade":
-        raise ArtifactError(f"{opened.folder}: expected a cascade, got {manifest['kind']!r}")
+        raise ArtifactError(f"expected a cascade, got {manifest['kind']!r}")
     arrays = {name: array.view(np.ndarray) for name, array in opened.arrays.items()}
     counts = _get(ItemCounts, manifest["item_counts"], "item_counts", arrays)
     sources = tuple(_get_source(stored, counts, arrays) for stored in manifest["sources"])
@@ -106,9 +111,9 @@ def _restore(opened: Opened) -> Cascade:
         _get_kind(stored["rating_model"], "rating_model", arrays),
         stored["short"],
         stored["long"],
+        tuple(stored["source_weights"]),
     )
-    ranker: Ranker | None = _get_kind(manifest["ranker"], "ranker", arrays)
-    assert ranker is not None
+    ranker: Ranker = _get_kind(manifest["ranker"], "ranker", arrays)
     return Cascade(
         opened.frames["items"],
         opened.frames["users"],
