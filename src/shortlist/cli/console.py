@@ -17,11 +17,14 @@ from shortlist.errors import ConfigError, DataError
 
 MOVIELENS = ("ml-100k", "ml-1m")
 
-DataArgument = Annotated[str, typer.Argument(metavar="DATA", help="A .csv or .parquet file of interactions, ml-100k or ml-1m.")]
+DataArgument = Annotated[
+    str, typer.Argument(metavar="DATA", help="A .csv or .parquet file of interactions, ml-100k or ml-1m.")
+]
 ItemsOption = Annotated[Path | None, typer.Option("--items", help="A file of item attributes.")]
 UsersOption = Annotated[Path | None, typer.Option("--users", help="A file of user attributes.")]
 ColumnOption = Annotated[
-    list[str] | None, typer.Option("--column", metavar="STANDARD=YOURS", help="Another column name, e.g. user_id=customer.")
+    list[str] | None,
+    typer.Option("--column", metavar="STANDARD=YOURS", help="Another column name, e.g. user_id=customer."),
 ]
 FromOption = Annotated[
     Path | None, typer.Option("--from", metavar="FOLDER", help="MovieLens: a local folder or zip instead of fetching.")

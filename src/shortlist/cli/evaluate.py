@@ -32,7 +32,9 @@ def evaluate(
     users: UsersOption = None,
     column: ColumnOption = None,
     folder: FromOption = None,
-    protocol: Annotated[str | None, typer.Option(help="time, next or random; left out: time where there are times.")] = None,
+    protocol: Annotated[
+        str | None, typer.Option(help="time, next or random; left out: time where there are times.")
+    ] = None,
     target: Annotated[str | None, typer.Option(help="What to train for; left out: what fits the protocol.")] = None,
     config: ConfigOption = "fast",
     model: Annotated[

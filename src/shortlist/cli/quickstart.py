@@ -24,9 +24,15 @@ LABELS = {
 
 
 def quickstart(
-    data: Annotated[Path | None, typer.Option("--data", metavar="FOLDER", help="A local folder or zip of MovieLens 100K.")] = None,
-    out: Annotated[Path, typer.Option("--out", metavar="MODEL", help="Where to save the model.")] = Path("models/ml-100k"),
-    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Also write every figure to a file.")] = None,
+    data: Annotated[
+        Path | None, typer.Option("--data", metavar="FOLDER", help="A local folder or zip of MovieLens 100K.")
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", metavar="MODEL", help="Where to save the model.")] = Path(
+        "models/ml-100k"
+    ),
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Also write every figure to a file.")
+    ] = None,
 ) -> None:
     """Run the tutorial's two-stage system and this project's own on MovieLens 100K; recommend films to user 42."""
     from shortlist.training.tutorial import beside_it, run_tutorial

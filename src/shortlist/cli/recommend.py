@@ -18,13 +18,17 @@ USERS_AT_ONCE = 2_048
 
 def recommend(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="The model's directory.")],
-    users: Annotated[list[str] | None, typer.Argument(metavar="[USER]...", help="User ids; none with --history.")] = None,
+    users: Annotated[
+        list[str] | None, typer.Argument(metavar="[USER]...", help="User ids; none with --history.")
+    ] = None,
     k: Annotated[int, typer.Option("--k", "-k", min=1, help="How many items per user.")] = 10,
     at: Annotated[str | None, typer.Option(help="The moment of asking: Unix seconds or an ISO date.")] = None,
-    history: Annotated[str | None, typer.Option(metavar="ID,ID", help="Item ids, oldest first, instead of the stored history.")] = None,
+    history: Annotated[
+        str | None, typer.Option(metavar="ID,ID", help="Item ids, oldest first, instead of the stored history.")
+    ] = None,
     include: Annotated[str | None, typer.Option(metavar="ID,ID", help="Only these items.")] = None,
     exclude: Annotated[str | None, typer.Option(metavar="ID,ID", help="None of these items.")] = None,
-    where: Annotated[str | None, typer.Option(help="A condition on item attributes, e.g. \"year >= 1995\".")] = None,
+    where: Annotated[str | None, typer.Option(help='A condition on item attributes, e.g. "year >= 1995".')] = None,
     filter_seen: Annotated[
         bool | None, typer.Option("--filter-seen/--keep-seen", help="Leave seen items out, or keep them.")
     ] = None,
@@ -118,8 +122,14 @@ def as_text(table: pl.DataFrame) -> str:
     """A table for people: one line per row."""
     shown = table.with_columns(pl.col("sources").list.join(" + "))
     with pl.Config(
-        tbl_rows=-1, tbl_cols=-1, fmt_str_lengths=60, tbl_width_chars=200, tbl_hide_dataframe_shape=True,
-        tbl_hide_column_data_types=True, tbl_formatting="NOTHING", float_precision=3,
+        tbl_rows=-1,
+        tbl_cols=-1,
+        fmt_str_lengths=60,
+        tbl_width_chars=200,
+        tbl_hide_dataframe_shape=True,
+        tbl_hide_column_data_types=True,
+        tbl_formatting="NOTHING",
+        float_precision=3,
     ):
         return str(shown)
 

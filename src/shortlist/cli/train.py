@@ -60,7 +60,9 @@ def summary(model: Cascade) -> str:
     lines += [f"stage 1, {name}: {values or 'nothing to choose'}" for name, values in record["settings_chosen"].items()]
     if record.get("candidate_recall"):
         recalls = ", ".join(f"{shift} {recall:.3f}" for shift, recall in record["candidate_recall"].items())
-        lines.append(f"share of what users took up that the {model.config.retrieval.candidates} candidates hold: {recalls}")
+        lines.append(
+            f"share of what users took up that the {model.config.retrieval.candidates} candidates hold: {recalls}"
+        )
     lines += [f"validation NDCG@10, {name}: {figure:.4f}" for name, figure in record.get("validation", {}).items()]
     lines.append(f"stage 2: {_ranker(record)}")
     lines.append(f"fitted in {record['fit_seconds']:.1f} s")

@@ -9,9 +9,13 @@ from numpy.typing import NDArray
 from shortlist.cascade import QUERIES_AT_ONCE, FirstStage
 from shortlist.config import Config
 from shortlist.data.log import Floats, Mask
+from shortlist.data.log import Rows as ItemRows
 from shortlist.ranking.blend import Blend
+from shortlist.ranking.linear import FUSION, Linear
+from shortlist.ranking.trees import Trees
 from shortlist.retrieval.merge import retrieve
-from shortlist.training.ranking.trees import best_size, fit_trees, first_trees
+from shortlist.stages import Ranker
+from shortlist.training.ranking.trees import best_size, first_trees, fit_trees
 from shortlist.training.shifts import Shift
 
 K = 10
@@ -28,6 +32,7 @@ class Rows:
         features: float32 (n, n_features).
         labels: bool (n,).
         query_rows: int64 (n,), not decreasing.
+        item_rows: int32 (n,).
         ideal: float64 (n_queries,), DCG@10 of a perfect list, with what retrieval missed; 0 = nothing relevant.
         recall: share of the relevant items that are among the candidates.
     """
@@ -36,6 +41,7 @@ class Rows:
     features: Floats
     labels: Mask
     query_rows: NDArray[np.int64]
+    item_rows: ItemRows
     ideal: NDArray[np.float64]
     recall: float
 
@@ -56,7 +62,7 @@ class Choice:
 
     Attributes:
         blend: (source feature, ranker weight, source weight); ``None`` = fusion answers.
-        n_trees: of the ranker.
+        n_trees: of the ranker; 0 = none.
         record: figures behind it.
     """
 
@@ -69,7 +75,7 @@ def shift_rows(first: FirstStage, names: tuple[str, ...], shift: Shift, n: int, 
     """Ask the first stage what it would have proposed, by the code that answers, and label it."""
     relevant, n_items = shift.relevant, shift.history.n_items
     wanted = np.repeat(np.arange(len(relevant)), relevant.counts) * n_items + relevant.item_rows
-    features, labels, query_rows = [], [], []
+    features, labels, query_rows, item_rows = [], [], [], []
     for start, queries in shift.queries.blocks(QUERIES_AT_ONCE):
         allowed = shift.allowed(start, start + len(queries), filter_seen)
         candidates = retrieve(first.sources, first.fallback, queries, allowed, n, first.features.source_weights)
@@ -77,11 +83,14 @@ def shift_rows(first: FirstStage, names: tuple[str, ...], shift: Shift, n: int, 
         labels.append(np.isin(rows * n_items + candidates.item_rows, wanted))
         features.append(first.features.build(names, queries, candidates))
         query_rows.append(rows)
+        item_rows.append(candidates.item_rows)
     found = np.concatenate(labels)
     discounts = np.concatenate([[0], np.cumsum(1 / np.log2(np.arange(K) + 2))])
     ideal = discounts[np.minimum(relevant.counts, K)]
     recall = float(found.sum() / max(len(wanted), 1))
-    return Rows(names, np.concatenate(features), found, np.concatenate(query_rows), ideal, recall)
+    return Rows(
+        names, np.concatenate(features), found, np.concatenate(query_rows), np.concatenate(item_rows), ideal, recall
+    )
 
 
 def sampled(rows: Rows, negatives: int, rng: np.random.Generator) -> tuple[Floats, Mask]:
@@ -106,7 +115,7 @@ def choose_ranker(early: list[Rows], last: Rows, config: Config) -> Choice:
     }
     trees = _fit(early, config, config.ranking.trees.max_trees)
     if trees is None:
-        return Choice(None, 0, record | {"why": "no candidate of the training shifts was taken up"})
+        return Choice(None, 0, record | {"why": "the training shifts have nothing to tell candidates apart by"})
     n_trees = best_size(trees, last.features, last.ndcg, config.ranking.trees.step)
     margins = first_trees(trees, n_trees).score(last.features)
     source = max(by_source, key=lambda name: by_source[name])
@@ -116,23 +125,32 @@ def choose_ranker(early: list[Rows], last: Rows, config: Config) -> Choice:
     record["validation"] |= {f"{w} x trees + {v} x {source}": figure for (w, v), figure in blends.items()}
     if blends[best] <= fusion:
         return Choice(None, n_trees, record | {"why": "the trained ranker did not beat fusion on the last shift"})
+    if not best[0]:
+        return Choice(
+            (source, *best), 0, record | {"ranker": source, "why": "one source alone was best on the last shift"}
+        )
     record |= {"ranker": "trees", "trees": n_trees, "blend": {"trees": best[0], source: best[1]}}
     return Choice((source, *best), n_trees, record)
 
 
-def fit_final(rows: list[Rows], choice: Choice, config: Config) -> Blend:
+def fit_final(rows: list[Rows], choice: Choice, config: Config) -> Ranker:
     """The ranker on all shifts, with the numbers that validation chose."""
-    assert choice.blend is not None
-    trees = _fit(rows, config, max(choice.n_trees, 1))
-    assert trees is not None
-    return Blend(trees, *choice.blend)
+    if choice.blend is None:
+        return FUSION
+    source, ranker_weight, source_weight = choice.blend
+    trees = _fit(rows, config, choice.n_trees) if ranker_weight else None
+    return Linear((source,), (1.0,)) if trees is None else Blend(trees, source, ranker_weight, source_weight)
 
 
-def _fit(rows: list[Rows], config: Config, n_trees: int) -> Any:
+def _fit(rows: list[Rows], config: Config, n_trees: int) -> Trees | None:
+    """``None`` where all labels, or all rows, are alike."""
     rng = np.random.default_rng(config.seed)
     parts = [sampled(one, config.ranking.trees.negatives, rng) for one in rows]
     features, labels = (np.concatenate(side) for side in zip(*parts, strict=True))
     if not labels.any() or labels.all():
+        return None
+    alike = (features == features[:1]) | (np.isnan(features) & np.isnan(features[:1]))
+    if alike.all():
         return None
     return fit_trees(
         rows[-1].names,

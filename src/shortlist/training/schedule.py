@@ -22,7 +22,7 @@ from shortlist.ranking.linear import BY_PREDICTED_RATING, FUSION
 from shortlist.stages import Ranker
 from shortlist.training.ranker import Rows, choose_ranker, fit_final, shift_rows
 from shortlist.training.shifts import Shift, make_shifts
-from shortlist.training.sources import Plan, choose, fit_first_stage, make_plan
+from shortlist.training.sources import Plan, choose, fit_first_stage, freeze_neural, make_plan
 
 REPEATS = 0.1
 """From this share of repeated (user, item) pairs on, the data are of the kind in which people come back to things."""
@@ -81,6 +81,8 @@ def train(
             "repeat_share": round(dataset.repeat_share, 6),
             "notes": list(dataset.notes),
         },
+        "filter_seen": filter_seen,
+        "sources_left_out": plan.left_out,
         "settings_chosen": plan.chosen,
         "trials": plan.trials,
         "fit_seconds": time.perf_counter() - started,
@@ -132,15 +134,16 @@ def fit_ranking(
     if len(shifts) < 3:
         record["why"] = f"the log gives only {len(shifts)} moments to learn from, at least 3 are needed"
         return plan, FUSION, record
-    prepared = [prepare(plan, shift, filter_seen, say) for shift in shifts[1:]]
+    # Shifts of time only add events to the earliest one's log; what a fold hides, another one knows.
+    fitted = freeze_neural(plan, shifts[1].history) if target != "random" else plan
+    prepared = [prepare(fitted, shift, filter_seen, say) for shift in shifts[1:]]
     say("fitting the ranker and choosing on the last shift")
     rows = [one.rows for one in prepared]
     choice = choose_ranker(rows[:-1], rows[-1], plan.config)
     record |= choice.record
     record["candidate_recall"] = {one.shift.name: one.rows.recall for one in prepared}
-    if choice.blend is None:
-        return plan, FUSION, record
-    say(f"refitting {choice.n_trees} trees on all shifts")
+    if choice.n_trees and choice.blend is not None:
+        say(f"refitting {choice.n_trees} trees on all shifts")
     return plan, fit_final(rows, choice, plan.config), record
 
 

@@ -19,10 +19,12 @@ from shortlist.retrieval.item_item import ItemItem, keep_strongest
 from shortlist.retrieval.popularity import ItemCounts, Popularity
 from shortlist.stages import Source
 from shortlist.training.retrieval.covisitation import count_covisits, fit_covisitation, normalise, strongest_followers
-from shortlist.training.retrieval.ease import ease_weights, fit_ease, gram_matrix
+from shortlist.training.retrieval.ease import MAX_ITEMS, ease_weights, fit_ease, gram_matrix
 from shortlist.training.shifts import Shift
 
-QUERIES_TO_CHOOSE_BY = 2_000
+QUERIES_TO_CHOOSE_BY = 1_000
+NEED_ORDER = ("popularity_decayed", "popularity_recent")
+NEURAL = ("two_tower",)
 Settings = dict[str, float]
 
 
@@ -32,8 +34,10 @@ class Plan:
 
     Attributes:
         order: whether what came first is known and may be used.
+        n_items: size of the catalogue.
         chosen: settings per source name.
         trials: every setting tried, with its validation figure: for the record.
+        frozen: sources that are not fitted again from shift to shift.
     """
 
     config: Config
@@ -42,21 +46,33 @@ class Plan:
     attributes: Floats
     numbers: Floats
     number_names: tuple[str, ...]
+    n_items: int
     chosen: dict[str, Settings] = field(default_factory=dict)
     trials: list[dict[str, Any]] = field(default_factory=list)
+    frozen: dict[str, Source] = field(default_factory=dict)
+
+    @property
+    def left_out(self) -> dict[str, str]:
+        """The configured sources that these data do not allow, and why."""
+        reasons = {}
+        if not self.order:
+            reasons |= dict.fromkeys(NEED_ORDER, "the order of events is not known or not used")
+        if self.n_items > MAX_ITEMS:
+            reasons["ease"] = f"{self.n_items:,} items; its dense matrix has room for {MAX_ITEMS:,}"
+        return {name: reasons[name] for name in self.config.retrieval.sources if name in reasons}
 
     @property
     def source_names(self) -> tuple[str, ...]:
-        """The sources that these data allow: without order, lists of recent items mean nothing."""
-        needs_order = ("popularity_decayed", "popularity_recent")
-        return tuple(s for s in self.config.retrieval.sources if self.order or s not in needs_order)
+        """The configured sources that these data allow; popularity where there is none."""
+        allowed = tuple(name for name in self.config.retrieval.sources if name not in self.left_out)
+        return allowed or ("popularity",)
 
 
 def make_plan(dataset: Dataset, config: Config, target: Target) -> Plan:
     """The parts of the plan that follow from the data alone."""
     order = target != "random"
     attributes, numbers, names = encode_attributes(dataset.items)
-    return Plan(config, order, order and dataset.time_kind == "seconds", attributes, numbers, names)
+    return Plan(config, order, order and dataset.time_kind == "seconds", attributes, numbers, names, len(dataset.items))
 
 
 def choose(plan: Plan, shifts: list[Shift], filter_seen: bool) -> Plan:
@@ -65,12 +81,12 @@ def choose(plan: Plan, shifts: list[Shift], filter_seen: bool) -> Plan:
     for shift in shifts:
         sample = _sample(shift, plan.config.seed)
         for name in plan.source_names:
-            if name == "two_tower":
+            if name in NEURAL:
                 continue  # nothing to choose
             for settings, source in _variants(name, plan, shift.history):
                 figure = source_ndcg(source, sample, filter_seen)
                 trials.append({"source": name, "settings": settings, "shift": shift.name, "ndcg_at_10": figure})
-    chosen = {name: _best(name, trials) for name in plan.source_names if name != "two_tower"}
+    chosen = {name: _best(name, trials) for name in plan.source_names if name not in NEURAL}
     return replace(plan, chosen=chosen, trials=trials)
 
 
@@ -206,10 +222,19 @@ def default_settings(name: str, plan: Plan) -> Settings:
     return {}
 
 
+def freeze_neural(plan: Plan, log: Log) -> Plan:
+    """The plan with its neural sources fitted on a log, once for all the shifts that come after it."""
+    neural = [name for name in plan.source_names if name in NEURAL]
+    return replace(plan, frozen={name: fit_source(name, {}, plan, log) for name in neural})
+
+
 def fit_first_stage(plan: Plan, log: Log) -> FirstStage:
     """Every source of the plan, the fallback and the features, fitted on a log and on nothing else."""
     sources = tuple(
-        fit_source(name, plan.chosen.get(name) or default_settings(name, plan), plan, log) for name in plan.source_names
+        plan.frozen[name]
+        if name in plan.frozen
+        else fit_source(name, plan.chosen.get(name) or default_settings(name, plan), plan, log)
+        for name in plan.source_names
     )
     counts = next((s.item_counts for s in sources if isinstance(s, Popularity)), None) or ItemCounts.of(log)
     sources = tuple(replace(s, item_counts=counts) if isinstance(s, Popularity) else s for s in sources)
