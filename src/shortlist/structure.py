@@ -41,6 +41,8 @@ def check_structure(model: Cascade) -> None:
     _require(len(model.first.sources) > 0, "there is no source")
     names = [source.name for source in model.first.sources]
     _require(len(set(names)) == len(names), f"two sources have the same name: {names}")
+    _require(features.source_names == tuple(names), f"features of {features.source_names}, sources {names}")
+    _require(len(features.source_weights) in (0, len(names)), "fusion: not one weight per source")
     for source in model.first.sources:
         if isinstance(source, ItemItem):
             check_item_item(source, n_items)

@@ -126,9 +126,8 @@ def choose_ranker(early: list[Rows], last: Rows, config: Config) -> Choice:
     if blends[best] <= fusion:
         return Choice(None, n_trees, record | {"why": "the trained ranker did not beat fusion on the last shift"})
     if not best[0]:
-        return Choice(
-            (source, *best), 0, record | {"ranker": source, "why": "one source alone was best on the last shift"}
-        )
+        record |= {"ranker": f"source {source[:-2]}", "why": "one source alone was best on the last shift"}
+        return Choice((source, *best), 0, record)
     record |= {"ranker": "trees", "trees": n_trees, "blend": {"trees": best[0], source: best[1]}}
     return Choice((source, *best), n_trees, record)
 

@@ -54,7 +54,7 @@ class Plan:
     @property
     def left_out(self) -> dict[str, str]:
         """The configured sources that these data do not allow, and why."""
-        reasons = {}
+        reasons: dict[str, str] = {}
         if not self.order:
             reasons |= dict.fromkeys(NEED_ORDER, "the order of events is not known or not used")
         if self.n_items > MAX_ITEMS:
