@@ -38,7 +38,7 @@ def version(show_version: bool = typer.Option(False, "--version", help="Print th
 def main() -> None:
     """Run a command; a user's mistake ends in one line on stderr and exit code 1, a wrong call in 2."""
     try:
-        app()
+        app(prog_name="shortlist")
     except ShortlistError as error:
         _stop(str(error), 1)
     except BrokenPipeError:
