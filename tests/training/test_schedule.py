@@ -133,11 +133,7 @@ def test_what_comes_later_changes_no_feature(target):
     dataset = chain()
     plan, log, shifts, rows = rows_of(dataset, target)
     shift = shifts[2]
-    later = np.ones(len(log), dtype=bool)
-    if target == "window":
-        later = log.timestamps >= shift.history.end
-    else:
-        later = log.positions_from_end < 3
+    later = log.timestamps >= shift.history.end if target == "window" else log.positions_from_end < 3
     items = log.item_rows.copy()
     items[later] = np.random.default_rng(0).permutation(items[later])
     other = make_shifts(replace(log, item_rows=items), target, 4, 0, True)[2]
