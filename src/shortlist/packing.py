@@ -1,8 +1,8 @@
 """A finished component as JSON values and arrays, and back: what `shortlist.artifact` stores.
 
 A component is a frozen dataclass. Its fields are arrays, tuples of arrays, texts, numbers (``inf`` and ``nan`` too),
-booleans, ``None``, tuples of these, nested dicts of JSON values, or components. Which class to unpack into is the caller's knowledge;
-nothing stored names code.
+booleans, ``None``, tuples of these, nested dicts of JSON values, or components. Which class to unpack into is the
+caller's knowledge; nothing stored names code.
 """
 
 import dataclasses
@@ -27,7 +27,8 @@ _NOT_FINITE = ("inf", "-inf", "nan")
 def pack(component: Any) -> tuple[dict[str, Any], dict[str, Array]]:
     """A dataclass as JSON values and arrays, by field; those of a component inside it are ``field/inner_field``.
 
-    A tuple of arrays is its length and the arrays ``field/0``, ``field/1`` and so on. Fields that are not arguments (``init=False``) are left out.
+    A tuple of arrays is its length and the arrays ``field/0``, ``field/1`` and so on. Fields that are not arguments
+    (``init=False``) are left out.
 
     Raises:
         ArtifactError: a field holds what cannot be stored.

@@ -10,7 +10,8 @@ from shortlist.cli.main import app
 HEAD = """# The command line
 
 Made from the commands themselves (`python tests/cli/cli_reference.py > docs/cli.md`); a test compares it with them.
-A user's mistake ends in one line on stderr and exit code 1, a wrong call in 2. Results go to stdout, progress to stderr.
+A user's mistake ends in one line on stderr and exit code 1, a wrong call in 2. Results go to stdout, progress to
+stderr.
 """
 
 

@@ -12,7 +12,7 @@ from shortlist.errors import ShortlistError
 
 app = typer.Typer(
     name="shortlist",
-    help="A log of interactions becomes a two-stage recommender: retrieval makes a shortlist, ranking puts it in order.",
+    help="A log of interactions becomes a two-stage recommender: retrieval makes a shortlist, ranking orders it.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,

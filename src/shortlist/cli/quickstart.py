@@ -80,7 +80,7 @@ def show_tutorial(run: Any) -> None:
         f"Stage 1 retrieved ten for user {USER}; stage 2 sorts them by predicted rating\n"
     )
     show("  retrieved  ->  ranked   predicted   title")
-    ranks = {title: rank for title, rank in run.shortlist.select("item_id", "rank").iter_rows()}
+    ranks = dict(run.shortlist.select("item_id", "rank").iter_rows())
     for title, rating in run.shortlist.select("item_id", "predicted_rating").iter_rows():
         row = run.shortlist.row(by_predicate=pl.col("item_id") == title, named=True)
         show(f"  {row['retrieval_rank']:>9}  ->  {ranks[title]:>6}   {rating:>9.2f}   {title}")
@@ -138,8 +138,10 @@ def final_model(dataset: Dataset, out: Path) -> tuple[Cascade, pl.DataFrame]:
 
 def show_pipeline(answer: pl.DataFrame) -> None:
     show(f"\nOur pipeline on all rows: ten films for user {USER}\n")
-    columns = ("rank", "title", "score", "retrieval_rank", "retrieval_score", "predicted_rating", "sources")
-    show(as_text(answer.select(columns)))
+    columns = ("rank", "title", "score", "retrieval_rank", "retrieval_score", "predicted_rating")
+    names = sorted({name for sources in answer["sources"].to_list() for name in sources})
+    marks = [pl.col("sources").list.contains(name).replace_strict({True: "x", False: ""}).alias(name) for name in names]
+    show(as_text(answer.select(*columns, *marks).rename({"retrieval_rank": "retrieved", "retrieval_score": "fused"})))
 
 
 def show_next(out: Path) -> None:

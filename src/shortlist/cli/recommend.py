@@ -120,7 +120,7 @@ def _with_titles(table: pl.DataFrame, model: Cascade) -> pl.DataFrame:
 
 def as_text(table: pl.DataFrame) -> str:
     """A table for people: one line per row."""
-    shown = table.with_columns(pl.col("sources").list.join(" + "))
+    shown = table.with_columns(pl.col("sources").list.join(" + ")) if "sources" in table.columns else table
     with pl.Config(
         tbl_rows=-1,
         tbl_cols=-1,

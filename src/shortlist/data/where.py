@@ -444,5 +444,7 @@ def _in_list_column(left: _Operand, right: _Operand) -> pl.Expr:
         return haystack.cast(pl.List(common)).list.contains(pl.lit(value, dtype=common))
     if inner.is_integer() and left.dtype is not None and not left.dtype.is_integer():
         common = pl.Float64
-    contained = haystack.cast(pl.List(common)).list.contains(left.expr.cast(common))
-    return pl.when(left.expr.is_not_null()).then(contained)
+    needle = left.expr.cast(common, strict=False)  # null where the list's type cannot hold it: then it is not in there
+    contained = haystack.cast(pl.List(common)).list.contains(needle)
+    known = pl.when(needle.is_not_null()).then(contained).otherwise(_where_known(haystack, False))
+    return pl.when(left.expr.is_not_null()).then(known)

@@ -7,7 +7,6 @@ from shortlist.data.log import Log
 from shortlist.retrieval.item_item import ItemItem
 from shortlist.training.retrieval.ease import interaction_matrix
 
-
 STEP_DECAY = 0.9
 """The weight of one more event of distance. Tried on MovieLens 1M: .8 and .9 differ by less than the noise."""
 
