@@ -83,7 +83,11 @@ def load(path: str | Path) -> Cascade:
     Raises:
         ArtifactError: something is missing, altered, from a newer version of the format, or does not fit the rest.
     """
-    opened = open_artifact(path)
+    return restore(open_artifact(path))
+
+
+def restore(opened: Opened) -> Cascade:
+    """The model in an opened artifact, if its parts fit together."""
     try:
         model = _restore(opened)
         check_structure(model)
@@ -164,6 +168,8 @@ def _get_source(stored: Mapping[str, Any], counts: ItemCounts, arrays: Arrays) -
     if stored["kind"] == "popularity":
         return Popularity(fields["name"], counts, float(fields["window"]), float(fields["half_life"]))
     source: Source = _get(KINDS[stored["kind"]], fields, f"sources/{stored['name']}", arrays)
+    if source.name != stored["name"]:
+        raise ArtifactError(f"the source {stored['name']!r} calls itself {source.name!r}")
     return source
 
 
