@@ -18,13 +18,13 @@ import numpy as np
 
 from shortlist.data.log import Floats, Log
 from shortlist.data.movielens import by_title, movielens
-from shortlist.evaluation.metrics import accuracy_at, average_ranks, rmse
+from shortlist.evaluation.metrics import rmse
 from shortlist.neural_settings import DONE_RIGHT, RatingNetworkSettings, TwoTowerSettings
 from shortlist.retrieval.vectors import IdVectors
 from shortlist.training.ranking.rating_network import fit_rating_network
 from shortlist.training.retrieval.two_tower import fit_two_tower
+from shortlist.training.tutorial import top_k_accuracy
 
-KS = (1, 5, 10, 50, 100)
 TRAIN_ROWS, ALL_ROWS = 80_000, 100_000
 
 
@@ -42,15 +42,6 @@ def seen_items(train: Log) -> np.ndarray:
     seen = np.zeros((train.n_users, train.n_items), dtype=bool)
     seen[train.user_rows, train.item_rows] = True
     return seen
-
-
-def top_k_accuracy(scores: Floats, train: Log, test: Log) -> dict[str, dict[str, float]]:
-    """Share of the test rows whose title is among the first k of all, with the user's training titles and without."""
-    found = {}
-    for name, excluded in (("seen_kept", None), ("seen_removed", seen_items(train))):
-        accuracy = accuracy_at(average_ranks(scores, test.user_rows, test.item_rows, excluded), KS)
-        found[name] = {str(k): value for k, value in accuracy.items()}
-    return found
 
 
 def catalogue_scores(source: IdVectors) -> Floats:
