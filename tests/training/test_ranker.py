@@ -1,0 +1,102 @@
+"""Stage 2 from labelled rows, by hand."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from shortlist.config import load_config
+from shortlist.ranking.blend import Blend
+from shortlist.ranking.linear import FUSION, Linear
+from shortlist.training.ranker import Choice, Rows, choose_ranker, fit_final, sampled
+
+NAMES = ("ease_z", "popularity_z", "fusion", "secret")
+CONFIG = load_config({"threads": 1, "ranking": {"trees": {"max_trees": 20, "depth": 2, "step": 5, "negatives": 0}}})
+
+
+def make_rows(seed, n_queries=60, n_each=20, informative="secret", strength=4.0, flat=False):
+    """One relevant candidate per query, told by one feature."""
+    rng = np.random.default_rng(seed)
+    query_rows = np.repeat(np.arange(n_queries), n_each)
+    features = rng.standard_normal((len(query_rows), len(NAMES))).astype(np.float32)
+    labels = np.zeros(len(query_rows), dtype=bool)
+    labels[np.arange(n_queries) * n_each + rng.integers(0, n_each, n_queries)] = True
+    if informative:
+        features[:, NAMES.index(informative)] += strength * labels
+    if flat:
+        features[:] = np.where(np.arange(len(NAMES)) == 1, np.nan, 1)
+    return Rows(
+        NAMES, features, labels, query_rows, np.arange(len(query_rows), dtype=np.int32), np.ones(n_queries), 1.0
+    )
+
+
+def test_ndcg_by_hand():
+    labels = np.array([False, True, True, False, True])
+    one = np.log2(np.array([2, 3, 4]))
+    rows = Rows(NAMES, np.zeros((5, 4), np.float32), labels, np.array([0, 0, 0, 2, 2]), np.arange(5, dtype=np.int32),
+                np.array([1 + 1 / one[1], 0, 1.0]), 1.0)  # fmt: skip
+    assert rows.ndcg(labels.astype(float)) == 1
+    first = (1 / one[1] + 1 / one[2]) / (1 + 1 / one[1])
+    assert rows.ndcg(np.zeros(5)) == pytest.approx((first + 1 / one[1]) / 2)
+    assert rows.ndcg(np.array([0, 0, 0, 0, 1.0])) == pytest.approx((first + 1) / 2)
+
+
+def test_only_the_first_ten_count():
+    rows = make_rows(0, n_queries=1, informative=None)
+    assert rows.ndcg(-rows.labels.astype(float)) == 0
+
+
+def test_positives_and_some_of_the_rest():
+    rows = make_rows(0, n_queries=200)
+    features, labels = sampled(rows, 5, np.random.default_rng(0))
+    assert labels.sum() == 200
+    assert 700 < (~labels).sum() < 1_200
+    assert len(features) == len(labels)
+    assert len(sampled(rows, 0, np.random.default_rng(0))[1]) == len(rows.labels)
+    without = replace(rows, labels=rows.labels & (rows.query_rows != 3))
+    assert len(sampled(without, 0, np.random.default_rng(0))[1]) == len(rows.labels) - 20
+
+
+def test_trees_answer_where_they_are_better():
+    early, last = [make_rows(1), make_rows(2)], make_rows(3)
+    choice = choose_ranker(early, last, CONFIG)
+    assert choice.blend is not None
+    assert choice.blend[1] > 0
+    assert choice.record["ranker"] == "trees"
+    assert choice.record["oracle"] == 1
+    ranker = fit_final([*early, last], choice, CONFIG)
+    assert isinstance(ranker, Blend)
+    assert ranker.feature_names == NAMES
+    assert len(ranker.trees.borders) == choice.n_trees
+    assert make_rows(4).ndcg(ranker.score(make_rows(4).features)) > 0.9
+
+
+def test_one_source_answers_where_it_is_best_alone():
+    early = [make_rows(seed, informative="ease_z", strength=-4) for seed in (1, 2)]  # what they teach is wrong later
+    last = make_rows(3, informative="ease_z", strength=2)
+    choice = choose_ranker(early, last, CONFIG)
+    assert (choice.blend, choice.n_trees) == (("ease_z", 0.0, 1.0), 0)
+    assert choice.record["ranker"] == "source ease"
+    assert fit_final([*early, last], choice, CONFIG) == Linear(("ease_z",), (1.0,))
+
+
+def test_fusion_answers_where_nothing_beats_it():
+    early, last = [make_rows(1, informative=None)], make_rows(3, informative="fusion")
+    choice = choose_ranker(early, last, CONFIG)
+    assert choice.blend is None
+    assert "did not beat fusion" in choice.record["why"]
+    assert fit_final([*early, last], choice, CONFIG) == FUSION
+
+
+@pytest.mark.parametrize(
+    "early",
+    [
+        [make_rows(1, flat=True)],
+        [replace(make_rows(1), labels=np.zeros(1200, dtype=bool))],
+        [replace(make_rows(1), labels=np.ones(1200, dtype=bool))],
+    ],
+)
+def test_rows_that_tell_nothing_apart(early):
+    choice = choose_ranker(early, make_rows(3), CONFIG)
+    assert choice == Choice(None, 0, choice.record)
+    assert "nothing to tell" in choice.record["why"]

@@ -1,0 +1,109 @@
+"""Stage 1 fitted and its settings chosen on one log."""
+
+import numpy as np
+import pytest
+
+from shortlist.config import load_config
+from shortlist.data.synthetic import chain, two_tastes
+from shortlist.retrieval.item_item import ItemItem
+from shortlist.training import sources
+from shortlist.training.shifts import make_shifts
+from shortlist.training.sources import choose, fit_first_stage, fit_source, fusion_weights, make_plan, source_ndcg
+
+CONFIG = load_config(
+    {
+        "retrieval": {
+            "ease": {"regularisation": [50.0, 500.0], "decay": [1.0, 0.5]},
+            "covisitation": {"window": [1, 20], "popularity_power": [0.0], "decay": [1.0, 0.3]},
+            "popularity": {"recent": [7, 30], "half_life": [30.0]},
+        }
+    }
+)
+
+
+@pytest.fixture(scope="module")
+def chosen():
+    dataset = chain(n_users=100)
+    plan = make_plan(dataset, CONFIG, "next")
+    shifts = make_shifts(dataset.log(), "next", 2, 0, True)
+    return dataset, shifts, choose(plan, shifts[:1], True)
+
+
+def test_every_setting_is_tried_once_and_the_best_is_kept(chosen):
+    _, shifts, plan = chosen
+    tried = [trial["source"] for trial in plan.trials]
+    counts = {name: tried.count(name) for name in plan.source_names}
+    expected = {"popularity": 1, "popularity_decayed": 1, "popularity_recent": 2, "ease": 4, "covisitation": 4}
+    assert counts == expected
+    for name, settings in plan.chosen.items():
+        best = max(trial["ndcg_at_10"] for trial in plan.trials if trial["source"] == name)
+        source = fit_source(name, settings, plan, shifts[0].history)
+        assert source_ndcg(source, shifts[0], True) == pytest.approx(best, abs=1e-12)
+
+
+def test_of_a_walk_only_the_last_step_matters(chosen):
+    _, _, plan = chosen
+    assert plan.chosen["covisitation"]["decay"] == 0.3
+    assert plan.chosen["ease"]["decay"] == 0.5
+
+
+def test_a_trial_is_the_source_that_its_settings_give(chosen):
+    _, shifts, plan = chosen
+    log = shifts[0].history
+    for name in plan.source_names:
+        for settings, source in sources._variants(name, plan, log):
+            fitted = fit_source(name, settings or plan.chosen[name], plan, log)
+            queries = shifts[0].queries.block(0, 20)
+            one, other = fitted.score_catalogue(queries), source.score_catalogue(queries)
+            np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+
+
+def test_without_order_nothing_depends_on_it():
+    dataset = two_tastes()
+    plan = make_plan(dataset, CONFIG, "random")
+    shifts = make_shifts(dataset.log(), "random", 2, 0, True)
+    plan = choose(plan, shifts[:2], True)
+    assert plan.source_names == ("popularity", "ease", "covisitation")
+    assert set(plan.left_out) == {"popularity_decayed", "popularity_recent"}
+    assert {trial["settings"].get("decay", 1.0) for trial in plan.trials} == {1.0}
+    assert plan.chosen["covisitation"]["window"] == 0
+    first = fit_first_stage(plan, dataset.log())
+    assert first.features.similarity is None
+
+
+def test_all_parts_share_one_table_of_counts(chosen):
+    dataset, _, plan = chosen
+    first = fit_first_stage(plan, dataset.log())
+    counts = {id(source.item_counts) for source in first.sources if not isinstance(source, ItemItem)}
+    assert counts == {id(first.fallback.item_counts)} == {id(first.features.item_counts)}
+
+
+def test_votes_follow_the_figures(chosen):
+    _, _, plan = chosen
+    weights = dict(zip(plan.source_names, fusion_weights(plan), strict=True))
+    assert max(weights.values()) == weights["covisitation"] == 1
+    assert 0 < weights["popularity"] < 0.9
+    assert fusion_weights(make_plan(chain(), CONFIG, "next")) == ()
+
+
+def test_too_many_queries_are_sampled(chosen, monkeypatch):
+    _, shifts, _ = chosen
+    monkeypatch.setattr(sources, "QUERIES_TO_CHOOSE_BY", 30)
+    sample = sources._sample(shifts[0], 0)
+    assert len(sample.queries) == len(sample.relevant) == 30
+    whole, some = (dict(labels_by_user(shift)) for shift in (shifts[0], sample))
+    assert some == {user: whole[user] for user in some}
+
+
+def labels_by_user(shift):
+    parts = np.split(shift.relevant.item_rows, shift.relevant.offsets[1:-1])
+    return [(user, part.tolist()) for user, part in zip(shift.queries.user_rows.tolist(), parts, strict=True)]
+
+
+def test_small_logs_take_the_first_setting(chosen):
+    dataset, _, _ = chosen
+    plan = make_plan(dataset, CONFIG, "next")
+    first = fit_first_stage(plan, dataset.log())
+    by_name = {source.name: source for source in first.sources}
+    assert by_name["ease"].decay == 1.0
+    assert by_name["popularity_recent"].window == 7
