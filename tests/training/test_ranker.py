@@ -72,8 +72,10 @@ def test_trees_answer_where_they_are_better():
 
 
 def test_one_source_answers_where_it_is_best_alone():
-    early = [make_rows(seed, informative="ease_z", strength=-4) for seed in (1, 2)]  # what they teach is wrong later
-    last = make_rows(3, informative="ease_z", strength=2)
+    early = [
+        make_rows(seed, 300, informative="ease_z", strength=-2) for seed in (1, 2)
+    ]  # what they teach is wrong later
+    last = make_rows(3, 1000, informative="ease_z", strength=2)
     choice = choose_ranker(early, last, CONFIG)
     assert (choice.blend, choice.n_trees) == (("ease_z", 0.0, 1.0), 0)
     assert choice.record["ranker"] == "source ease"
