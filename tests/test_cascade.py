@@ -131,6 +131,16 @@ def test_the_whole_catalogue_with_what_nobody_touched():
     assert details["reason"].to_list() == ["the catalogue has only 41 items"]
 
 
+def test_the_first_items_are_the_same_for_every_k():
+    model = fit("next", retrieval={"candidates": 8})
+    users = model.users["user_id"].to_list()
+    short, long = (model.recommend(users, k=k).drop("user_id") for k in (5, 30))
+    assert long.filter(pl.col("rank") <= 5).equals(short)
+    tail = long.filter(pl.col("rank") > 8)
+    assert tail["score"].null_count() == len(tail) > 0
+    assert (tail["retrieval_rank"] == tail["rank"]).all()
+
+
 def test_nothing_allowed(model):
     table, details = model.recommend([0, "nobody"], include_items=[], details=True)
     assert len(table) == 0

@@ -149,7 +149,8 @@ class Cascade:
 
         Args:
             users: one id or a list of ids, known or not; ``None`` = somebody unknown.
-            k: how many, at least 1. Above the configured number of candidates the shortlist grows with it.
+            k: how many, at least 1. The items beyond the configured number of candidates follow unranked; the first
+                ones are the same for every k.
             at: the moment of asking: Unix seconds or a datetime, one for all or one per user. History and item counts
                 then use only events strictly before it. ``None`` = after all known events (a model with the target
                 ``next`` takes each user at their last event).
@@ -200,8 +201,11 @@ class Cascade:
             allowed: bool (n_queries, n_items).
         """
         n = self.config.retrieval.candidates
-        first = self.first
-        candidates = retrieve(first.sources, first.fallback, queries, allowed, max(n, k), first.features.source_weights)
+        candidates = self._retrieve(queries, allowed, n)
+        if k > n:
+            rest = allowed.copy()
+            rest[candidates.query_rows, candidates.item_rows] = False
+            candidates = candidates.followed_by(self._retrieve(queries, rest, k - n))
         places = np.arange(len(candidates)) - candidates.offsets[candidates.query_rows]
         features = self.first.features.build(self._feature_names, queries, candidates)
         wanted = features[:, : len(self.ranker.feature_names)]
@@ -220,6 +224,10 @@ class Cascade:
             predicted = None if ratings is None else ratings[best]
             answered.append(Ranked(candidates.item_rows[best], scores[best], best, candidates, predicted))
         return answered
+
+    def _retrieve(self, queries: Queries, allowed: Mask, n: int) -> Candidates:
+        first = self.first
+        return retrieve(first.sources, first.fallback, queries, allowed, n, first.features.source_weights)
 
     def request(self, users: Users, at: Any = None, history: History | None = None) -> Request:
         """The queries that `recommend` would ask for these arguments."""

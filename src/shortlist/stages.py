@@ -154,6 +154,19 @@ class Candidates:
             self.proposers[keep],
         )
 
+    def followed_by(self, more: "Candidates") -> "Candidates":
+        """For each query its candidates here, then those of another set for the same queries."""
+        order = np.argsort(np.concatenate([self.query_rows, more.query_rows]), kind="stable")
+        return Candidates(
+            self.offsets + more.offsets,
+            np.concatenate([self.item_rows, more.item_rows])[order],
+            np.concatenate([self.retrieval_scores, more.retrieval_scores])[order],
+            np.concatenate([self.scores, more.scores])[order],
+            np.concatenate([self.standardised, more.standardised])[order],
+            np.concatenate([self.ranks, more.ranks])[order],
+            np.concatenate([self.proposers, more.proposers])[order],
+        )
+
 
 NO_EVIDENCE = np.float32(-10.0)
 """The standardised score of an item for which a source has no evidence: below every real one."""
