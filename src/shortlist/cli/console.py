@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
 from shortlist.data.dataset import Dataset
@@ -44,7 +45,7 @@ def err() -> Console:
 
 def say(sentence: str) -> None:
     """One step of long work, as a line on stderr."""
-    err().print(f"[dim]· {sentence}[/dim]")
+    err().print(f"[dim]· {escape(sentence)}[/dim]", soft_wrap=True)
 
 
 def show(text: str) -> None:

@@ -7,7 +7,7 @@ import polars as pl
 import typer
 
 from shortlist.cascade import Cascade
-from shortlist.cli.console import download_bar, err, say, show
+from shortlist.cli.console import download_bar, say, show
 from shortlist.cli.recommend import as_text
 from shortlist.data.dataset import Dataset
 from shortlist.data.movielens import movielens
@@ -184,4 +184,4 @@ def write_json(
         "model_path": str(out),
     }
     path.write_text(json.dumps(document, ensure_ascii=False, indent=2, default=str) + "\n", encoding="utf-8")
-    err().print(f"[dim]· every figure is in {path}[/dim]")
+    say(f"every figure is in {path}")
