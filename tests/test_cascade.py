@@ -291,7 +291,7 @@ def test_all_ways_to_say_a_moment(model):
 
 
 def test_beyond_the_end_nothing_is_said_about_the_past(model):
-    details = model.recommend([0, None], at=2**40, details=True).details
+    details = model.recommend([0, None], at=4_000_000_000, details=True).details
     assert details["notes"].to_list() == [[], []]
     now = model.recommend(0, details=True).details
     assert now["notes"].to_list() == [[]]

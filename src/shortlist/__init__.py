@@ -24,6 +24,14 @@ if TYPE_CHECKING:
     from shortlist.data.split import Split as Split
     from shortlist.data.split import check_leakage as check_leakage
     from shortlist.data.split import split as split
+    from shortlist.errors import ArtifactError as ArtifactError
+    from shortlist.errors import ConfigError as ConfigError
+    from shortlist.errors import DataError as DataError
+    from shortlist.errors import DownloadError as DownloadError
+    from shortlist.errors import LeakageError as LeakageError
+    from shortlist.errors import MissingExtraError as MissingExtraError
+    from shortlist.errors import QueryError as QueryError
+    from shortlist.errors import ShortlistError as ShortlistError
     from shortlist.evaluation.protocol import evaluate as evaluate
     from shortlist.saving import load as load
     from shortlist.training.schedule import train as train
@@ -32,6 +40,14 @@ __version__ = version("shortlist")
 
 _HOME = {
     "Answer": "cascade",
+    "ArtifactError": "errors",
+    "ConfigError": "errors",
+    "DataError": "errors",
+    "DownloadError": "errors",
+    "LeakageError": "errors",
+    "MissingExtraError": "errors",
+    "QueryError": "errors",
+    "ShortlistError": "errors",
     "Cascade": "cascade",
     "Config": "config",
     "Dataset": "data.dataset",

@@ -263,7 +263,7 @@ class Cascade:
     def _item_rows(self, item_ids: Iterable[Any], argument: str) -> Rows:
         if isinstance(item_ids, str | bytes) or not hasattr(item_ids, "__iter__"):
             raise QueryError(f"{argument}: expected a list of item ids, got {item_ids!r}")
-        rows = self.item_vocabulary.rows(item_ids)
+        rows = self.item_vocabulary.rows(parse_ids(item_ids, argument))
         return rows[rows >= 0]
 
     def _where_mask(self, where: str) -> Mask:

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from shortlist.data.columns import to_polars
+from shortlist.data.columns import LAST_SECOND, to_polars
 from shortlist.data.log import Floats, Log, Mask, Rows, Times
 from shortlist.data.vocabulary import Vocabulary
 from shortlist.errors import DataError, QueryError
@@ -85,6 +85,8 @@ def _moment(moment: Any, in_seconds: bool) -> int:
         value = math.ceil((known if known.tzinfo else known.replace(tzinfo=UTC)).timestamp())
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or not 0 <= value < LAST_MOMENT:
         raise QueryError(f"at: expected {_moment_words(in_seconds)} from 0 on, got {moment!r}")
+    if in_seconds and value >= LAST_SECOND:
+        raise QueryError(f"at: expected Unix seconds, got {moment!r}, which lies beyond the year 5138; milliseconds?")
     return int(value)
 
 

@@ -1,22 +1,15 @@
 """One small log on disk and one model trained from it by the command itself."""
 
-import subprocess
 import sys
 from types import SimpleNamespace
 
 import pytest
+from shells import shell
 
 from shortlist.cli.main import main
 from shortlist.data.synthetic import two_tastes
 
 QUICK = '[ranking]\nranker = "fusion"\n'
-
-
-def shell(*arguments, cwd=None):
-    """A command as a process of its own, as a user starts it."""
-    return subprocess.run(
-        [sys.executable, "-m", "shortlist", *map(str, arguments)], capture_output=True, text=True, cwd=cwd, timeout=300
-    )
 
 
 @pytest.fixture
@@ -55,3 +48,6 @@ def model(files):
     )
     assert done.returncode == 0, done.stderr
     return files / "model"
+
+
+collect_ignore = ["conftest.py"]  # it holds no doctests, and two modules of one name cannot both be collected

@@ -3,7 +3,7 @@ import json
 import polars as pl
 import pytest
 from cli_reference import commands, reference
-from conftest import shell
+from shells import shell
 from typer.main import get_command
 
 import shortlist as sl

@@ -1,7 +1,7 @@
 """A user's mistake ends in one line that says what is wrong, never in a traceback."""
 
 import pytest
-from conftest import shell
+from shells import shell
 
 MISTAKES = {
     "no such file": (["train", "{dir}/none.csv", "--out", "{dir}/x"], 1, "no such file"),

@@ -52,3 +52,6 @@ def shuffled():
 @pytest.fixture(scope="session")
 def make_log():
     return build_log
+
+
+collect_ignore = ["conftest.py"]  # it holds no doctests, and two modules of one name cannot both be collected

@@ -89,7 +89,7 @@ def test_votes_follow_the_figures(chosen):
 def test_too_many_queries_are_sampled(chosen, monkeypatch):
     _, shifts, _ = chosen
     monkeypatch.setattr(sources, "QUERIES_TO_CHOOSE_BY", 30)
-    sample = sources._sample(shifts[0], 0)
+    sample = sources.sampled_queries(shifts[0], 0, sources.QUERIES_TO_CHOOSE_BY, sources.CELLS_TO_CHOOSE_BY)
     assert len(sample.queries) == len(sample.relevant) == 30
     whole, some = (dict(labels_by_user(shift)) for shift in (shifts[0], sample))
     assert some == {user: whole[user] for user in some}

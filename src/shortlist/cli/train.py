@@ -22,6 +22,7 @@ from shortlist.cli.console import (
     show,
     show_json,
 )
+from shortlist.errors import ConfigError
 
 
 def train(
@@ -40,6 +41,8 @@ def train(
     """Fit both stages on a log of interactions, save the model, and say what each stage did."""
     from shortlist.training.schedule import train as train_model
 
+    if out.exists() and not out.is_dir():
+        raise ConfigError(f"--out: expected a directory for the model, but {out} is a file")
     dataset = read_data(data, items, users, column, folder)
     for note in dataset.notes:
         say(f"note: {note}")

@@ -22,11 +22,14 @@ from shortlist.ranking.linear import BY_PREDICTED_RATING, FUSION
 from shortlist.stages import Ranker
 from shortlist.training.ranker import Rows, choose_ranker, fit_final, shift_rows
 from shortlist.training.shifts import Shift, make_shifts
-from shortlist.training.sources import Plan, choose, fit_first_stage, freeze_neural, make_plan
+from shortlist.training.sources import Plan, choose, fit_first_stage, freeze_neural, make_plan, sampled_queries
 
 REPEATS = 0.1
 """From this share of repeated (user, item) pairs on, the data are of the kind in which people come back to things."""
 
+MOST_QUERIES = 20_000
+MOST_CELLS = 40_000_000
+"""Of one shift: queries, and queries times items, that give the ranker its rows; more are drawn from at random."""
 TARGETS: dict[str, Target] = {"window": "window", "next": "next", "random": "random"}
 Progress = Callable[[str], None]
 
@@ -57,6 +60,10 @@ def train(
     >>> train(two_tastes(), "next", {"ranking": {"ranker": "fusion"}}).target
     'next'
     """
+    if not isinstance(dataset, Dataset):
+        raise DataError(
+            f"train: expected a Dataset, got {type(dataset).__name__}; Dataset.from_frames makes one of tables"
+        )
     started = time.perf_counter()
     say = progress or (lambda sentence: None)
     config = load_config(config)
@@ -148,6 +155,7 @@ def fit_ranking(
 
 
 def prepare(plan: Plan, shift: Shift, filter_seen: bool, say: Progress) -> Prepared:
+    shift = sampled_queries(shift, plan.config.seed, MOST_QUERIES, MOST_CELLS)
     say(f"stage 1 for {shift.name}: {len(shift.history):,} interactions, {len(shift.queries):,} queries")
     first = fit_first_stage(plan, shift.history)
     names = first.features.names(order=plan.order, seconds=plan.seconds)

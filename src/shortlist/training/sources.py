@@ -23,6 +23,8 @@ from shortlist.training.retrieval.ease import MAX_ITEMS, ease_weights, fit_ease,
 from shortlist.training.shifts import Shift
 
 QUERIES_TO_CHOOSE_BY = 1_000
+CELLS_TO_CHOOSE_BY = 10_000_000
+"""Queries times items: every query scores the whole catalogue, so a large catalogue is asked fewer of them."""
 NEED_ORDER = ("popularity_decayed", "popularity_recent")
 NEURAL = ("two_tower",)
 Settings = dict[str, float]
@@ -79,7 +81,7 @@ def choose(plan: Plan, shifts: list[Shift], filter_seen: bool) -> Plan:
     """The plan with each source's settings chosen by its NDCG@10 alone, averaged over shifts."""
     trials: list[dict[str, Any]] = []
     for shift in shifts:
-        sample = _sample(shift, plan.config.seed)
+        sample = sampled_queries(shift, plan.config.seed, QUERIES_TO_CHOOSE_BY, CELLS_TO_CHOOSE_BY)
         for name in plan.source_names:
             if name in NEURAL:
                 continue  # nothing to choose
@@ -115,11 +117,17 @@ def fusion_weights(plan: Plan) -> tuple[float, ...]:
     return tuple(round(figure / max(figures.values()), 6) for figure in figures.values())
 
 
-def _sample(shift: Shift, seed: int) -> Shift:
-    """At most so many queries of a shift, drawn at random, that choosing stays quick."""
-    if len(shift.queries) <= QUERIES_TO_CHOOSE_BY:
+def sampled_queries(shift: Shift, seed: int, most: int, most_cells: int) -> Shift:
+    """The shift with at most so many of its queries, drawn at random, that the work stays bounded.
+
+    Args:
+        most: number of queries.
+        most_cells: number of queries times number of items; 200 queries stay in any case.
+    """
+    n = min(most, max(200, most_cells // shift.history.n_items))
+    if len(shift.queries) <= n:
         return shift
-    drawn = np.sort(np.random.default_rng(seed).permutation(len(shift.queries))[:QUERIES_TO_CHOOSE_BY])
+    drawn = np.sort(np.random.default_rng(seed).permutation(len(shift.queries))[:n])
     relevant = shift.relevant
     new_row = np.full(len(shift.queries), -1)
     new_row[drawn] = np.arange(len(drawn))
