@@ -157,7 +157,8 @@ class Cascade:
             history: replaces the stored history as evidence: item ids, oldest first; a table with ``item_id`` and,
                 if known, ``timestamp`` and ``rating``; for several users one list each, a mapping from user to list,
                 or a table with ``user_id`` (whom it leaves out is asked with an empty history). A table may also have
-                ``weight`` and ``event``. Unknown items are ignored and counted in the details.
+                ``weight`` and ``event``; without times its events count as having happened just before the moment of
+                asking. Unknown items are ignored and counted in the details.
             filter_seen: leave out what the stored and the given history hold; ``None`` = as the model's data call for.
                 It wins over ``include_items``.
             include_items: only these; unknown ids among them are ignored.

@@ -116,7 +116,7 @@ class Candidates:
         offsets: int64 (n_queries + 1,).
         item_rows: int32 (n,).
         retrieval_scores: float64 (n,), reciprocal-rank fusion of the sources; not increasing within a query,
-            fallback items last.
+            fallback items last (after `followed_by` that holds of each part).
         scores: float32 (n, n_sources), every candidate scored by every source; ``nan`` = no evidence.
         standardised: float32 (n, n_sources), the score in standard deviations from the mean of that query's
             *unfiltered* catalogue; `NO_EVIDENCE` where there is none.

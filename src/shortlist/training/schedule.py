@@ -72,6 +72,8 @@ def train(
     log = dataset.log(config.positive.min_rating, config.positive.events)
     if not (log.weights > 0).any():
         raise DataError(f"none of the {len(log):,} interactions counts as positive: {config.positive}")
+    if config.ranking.ranker == "rating" and not dataset.has_ratings:
+        raise ConfigError("setting 'ranking.ranker': 'rating' sorts by predicted rating, but the log has no ratings")
     plan, ranker, record = fit_ranking(log, make_plan(dataset, config, target), target, filter_seen, say)
     say(f"fitting stage 1 on all {len(log):,} interactions")
     first = fit_first_stage(plan, log)
