@@ -111,7 +111,7 @@ class Features:
     def build(self, names: tuple[str, ...], queries: Queries, candidates: Candidates) -> Floats:
         """float32 (n_candidates, n_names): the named features in that order.
 
-        >>> # see docs/architecture.md for the list of names and tests/ranking for hand-made examples
+        docs/architecture.md lists the names; tests/ranking has an example of each, made by hand.
         """
         groups = (
             (self._sources, True),
