@@ -269,11 +269,17 @@ def test_missing_extra_and_linked_files_are_refused(tmp_path):
 
 def test_what_is_no_model_is_refused(tmp_path):
     for path in (tmp_path / "nowhere", tmp_path):
-        with pytest.raises(ArtifactError, match=r"no model|CURRENT"):
+        with pytest.raises(ArtifactError, match="there is no model"):
             open_artifact(path)
     (tmp_path / "file").write_text("x")
     with pytest.raises(ArtifactError):
         open_artifact(tmp_path / "file")
+    saved = save(tmp_path / "pointless")
+    (tmp_path / "pointless" / "CURRENT").unlink()
+    with pytest.raises(ArtifactError, match=f"has {saved.version}, but none of them is the current one"):
+        open_artifact(tmp_path / "pointless")
+    promote(tmp_path / "pointless", saved.version)
+    assert open_artifact(tmp_path / "pointless").version == saved.version
     for content in ("", "../../etc\n", "0" * 16 + "\n", "0" * 16):
         saved = save(tmp_path / "model")
         (tmp_path / "model" / "CURRENT").write_text(content)

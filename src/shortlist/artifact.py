@@ -298,12 +298,22 @@ def verify(path: str | os.PathLike[str]) -> Opened:
 
 
 def versions(path: str | os.PathLike[str]) -> list[str]:
-    """The versions in a model's directory, the promoted one first, then the newest."""
+    """The versions in a model's directory, the promoted one first, then the newest; none in another folder.
+
+    Raises:
+        ArtifactError: there is no such folder, or it cannot be read.
+    """
     model = Path(path)
-    found = [folder for folder in _entries(model) if _VERSION.fullmatch(folder.name) and folder.is_dir()]
+    found = _version_folders(model)
     current = _pointed_or_none(model / "CURRENT")
     found.sort(key=lambda folder: (folder.name != current, -folder.stat().st_mtime_ns, folder.name))
     return [folder.name for folder in found]
+
+
+def _version_folders(model: Path) -> list[Path]:
+    if not model.is_dir():
+        raise ArtifactError(f"there is no model at {model}: no such folder")
+    return [folder for folder in _entries(model) if _VERSION.fullmatch(folder.name) and folder.is_dir()]
 
 
 def promote(path: str | os.PathLike[str], version: str) -> None:
@@ -431,8 +441,13 @@ def _read(path: Path) -> bytes:
 
 def _pointed(path: Path) -> str:
     """The version that CURRENT or PREVIOUS names."""
-    if not path.parent.is_dir():
-        raise ArtifactError(f"there is no model at {path.parent}")
+    if not path.exists():
+        found = ", ".join(folder.name for folder in _version_folders(path.parent))
+        raise ArtifactError(
+            f"{path.parent} has {found}, but none of them is the current one; promote one"
+            if found
+            else f"there is no model in {path.parent}"
+        )
     content = _read(path)
     version = content[:-1].decode("ascii", errors="replace")
     if not (content.endswith(b"\n") and _VERSION.fullmatch(version)):

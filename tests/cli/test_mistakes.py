@@ -1,7 +1,11 @@
 """A user's mistake ends in one line that says what is wrong, never in a traceback."""
 
+import re
+
 import pytest
 from shells import shell
+
+from shortlist.artifact import versions
 
 MISTAKES = {
     "no such file": (["train", "{dir}/none.csv", "--out", "{dir}/x"], 1, "no such file"),
@@ -17,10 +21,23 @@ MISTAKES = {
     ),
     "from without MovieLens": (["train", "{dir}/log.csv", "--from", "{dir}", "--out", "{dir}/x"], 1, "--from"),
     "unknown protocol": (["evaluate", "{dir}/log.csv", "--protocol", "best"], 1, "protocol"),
-    "no model": (["recommend", "{dir}/nothing", "1"], 1, "nothing"),
+    "out below a file": (["train", "{dir}/log.csv", "--out", "{dir}/log.csv/m"], 1, "log.csv is a file"),
+    "out in a version": (["train", "{dir}/log.csv", "--out", "{version}"], 1, "one version of a model"),
+    "no model": (["recommend", "{dir}/nothing", "1"], 1, "no model at {dir}/nothing"),
+    "a folder without a model": (["recommend", "{dir}/empty", "1"], 1, "no model in {dir}/empty"),
+    "versions of no model": (["models", "list", "{dir}/empty"], 1, "no model in {dir}/empty"),
+    "versions of nothing": (["models", "list", "{dir}/nothing"], 1, "no model at {dir}/nothing"),
     "no users": (["recommend", "{dir}/model"], 1, "--all"),
     "all without a file": (["recommend", "{dir}/model", "--all"], 1, "--out"),
     "a file of no kind": (["recommend", "{dir}/model", "--all", "--out", "{dir}/a.txt"], 1, ".parquet"),
+    "no folder for the file": (
+        ["recommend", "{dir}/model", "--all", "--out", "{dir}/none/a.csv"],
+        1,
+        "there is no folder {dir}/none",
+    ),
+    "a folder for a file": (["recommend", "{dir}/model", "1", "--out", "{dir}/folder.csv"], 1, "is a folder"),
+    "figures in no folder": (["quickstart", "--json", "{dir}/none/figures.json"], 1, "there is no folder {dir}/none"),
+    "history with blanks": (["recommend", "{dir}/model", "1", "--history", "2", "3", "4"], 1, "--history 2,3,4"),
     "bad condition": (["recommend", "{dir}/model", "1", "--where", "colour == 1"], 1, "colour"),
     "hostile condition": (["recommend", "{dir}/model", "1", "--where", "__import__('os')"], 1, "position"),
     "bad moment": (["recommend", "{dir}/model", "1", "--at", "yesterday"], 1, "--at"),
@@ -35,9 +52,12 @@ MISTAKES = {
 @pytest.mark.parametrize("name", MISTAKES)
 def test_a_mistake(run, files, model, name):
     arguments, code, says = MISTAKES[name]
-    done = run(*(argument.replace("{dir}", str(files)) for argument in arguments))
+    for folder in ("empty", "folder.csv"):
+        (files / folder).mkdir(exist_ok=True)
+    places = {"dir": str(files), "version": str(model / versions(model)[0])}
+    done = run(*(re.sub(r"\{(\w+)\}", lambda found: places[found[1]], argument) for argument in arguments))
     assert done.code == code, done.err
-    assert says in done.err.replace("\n", " ")
+    assert says.replace("{dir}", str(files)) in done.err.replace("\n", " ")
     assert not done.out
     if code == 1:
         assert "error: " in done.err

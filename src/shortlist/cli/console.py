@@ -5,32 +5,58 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
-from shortlist.data.dataset import Dataset
-from shortlist.data.movielens import movielens
+from shortlist.cli import completion
 from shortlist.errors import ConfigError, DataError
 
-MOVIELENS = ("ml-100k", "ml-1m")
+if TYPE_CHECKING:  # a command imports what it needs when it runs: help and the TAB key do not wait for polars
+    from shortlist.data.dataset import Dataset
 
 DataArgument = Annotated[
-    str, typer.Argument(metavar="DATA", help="A .csv or .parquet file of interactions, ml-100k or ml-1m.")
+    str,
+    typer.Argument(
+        metavar="DATA",
+        help="A .csv, .tsv or .parquet file of interactions, or a MovieLens edition such as ml-100k.",
+        autocompletion=completion.data_sets,
+    ),
 ]
-ItemsOption = Annotated[Path | None, typer.Option("--items", help="A file of item attributes.")]
-UsersOption = Annotated[Path | None, typer.Option("--users", help="A file of user attributes.")]
+ModelArgument = Annotated[
+    Path, typer.Argument(metavar="MODEL", help="The model's directory.", autocompletion=completion.files)
+]
+ItemsOption = Annotated[
+    Path | None,
+    typer.Option("--items", metavar="FILE", help="A file of item attributes.", autocompletion=completion.files),
+]
+UsersOption = Annotated[
+    Path | None,
+    typer.Option("--users", metavar="FILE", help="A file of user attributes.", autocompletion=completion.files),
+]
 ColumnOption = Annotated[
     list[str] | None,
     typer.Option("--column", metavar="STANDARD=YOURS", help="Another column name, e.g. user_id=customer."),
 ]
 FromOption = Annotated[
-    Path | None, typer.Option("--from", metavar="FOLDER", help="MovieLens: a local folder or zip instead of fetching.")
+    Path | None,
+    typer.Option(
+        "--from",
+        metavar="FOLDER",
+        help="MovieLens: a local folder or zip instead of fetching.",
+        autocompletion=completion.files,
+    ),
 ]
-ConfigOption = Annotated[str, typer.Option("--config", help="A preset (fast, tutorial) or a TOML file.")]
+TargetOption = Annotated[
+    str | None,
+    typer.Option(help="window, next or random; left out: what the log allows.", autocompletion=completion.targets),
+]
+ConfigOption = Annotated[
+    str,
+    typer.Option("--config", help="A preset (fast, tutorial) or a TOML file.", autocompletion=completion.configs),
+]
 SeedOption = Annotated[int | None, typer.Option("--seed", min=0, help="Of every random choice.")]
 ThreadsOption = Annotated[
     int | None, typer.Option("--threads", min=1, help="Of the trees' trainer; 1 gives the same digest twice.")
@@ -60,6 +86,8 @@ def show_json(document: Any) -> None:
 @contextmanager
 def download_bar(label: str) -> Iterator[Callable[[int, int | None], None] | None]:
     """A progress bar for bytes where stderr is a terminal, else nothing."""
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
+
     console = err()
     if not console.is_terminal:
         yield None
@@ -71,19 +99,23 @@ def download_bar(label: str) -> Iterator[Callable[[int, int | None], None] | Non
 
 def read_data(
     data: str, items: Path | None, users: Path | None, columns: list[str] | None, folder: Path | None
-) -> Dataset:
+) -> "Dataset":
     """The data set that a command names.
 
     Raises:
         DataError: the name is no MovieLens edition and no .csv or .parquet file.
     """
-    if data in MOVIELENS:
+    from shortlist.data.dataset import Dataset
+    from shortlist.data.movielens import EDITIONS, movielens
+
+    published = [edition.name for edition in EDITIONS.values()]
+    if data in published:
         if items or users or columns:
             raise ConfigError(f"--items, --users and --column do not go with {data}, whose tables are known")
         with download_bar(data) as progress:
             return movielens(data.removeprefix("ml-"), folder, progress=progress)
     if folder is not None:
-        raise ConfigError(f"--from goes with {' or '.join(MOVIELENS)}, not with {data!r}")
+        raise ConfigError(f"--from goes with a MovieLens edition such as ml-100k, not with {data!r}")
     mapping = dict(_pair(column) for column in columns or [])
     suffix = Path(data).suffix.lower()
     if suffix == ".parquet":
@@ -91,7 +123,7 @@ def read_data(
     if suffix in (".csv", ".tsv"):
         separator = "\t" if suffix == ".tsv" else ","
         return Dataset.from_csv(data, items, users, mapping, separator=separator, name=Path(data).stem)
-    raise DataError(f"{data!r}: expected a .csv, .tsv or .parquet file, {' or '.join(MOVIELENS)}")
+    raise DataError(f"{data!r}: expected a .csv, .tsv or .parquet file or one of {', '.join(published)}")
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -110,3 +142,28 @@ def settings(config: str, seed: int | None, threads: int | None) -> dict[str, An
     values: dict[str, Any] = msgspec.to_builtins(load_config(config))
     changes = {"seed": seed, "threads": threads}
     return values | {key: value for key, value in changes.items() if value is not None}
+
+
+def check_file_out(path: Path, option: str) -> None:
+    """Refuse a file that could not be written, before the work is done.
+
+    Raises:
+        ConfigError: it is a folder, or the folder that it would lie in does not exist.
+    """
+    if path.is_dir():
+        raise ConfigError(f"{option}: expected a file to write, but {path} is a folder")
+    if not path.parent.is_dir():
+        raise ConfigError(f"{option}: there is no folder {path.parent} to write {path.name} in; make it first")
+
+
+def check_model_out(path: Path, option: str) -> None:
+    """Refuse a place where no model could be saved, before it is trained. Folders that are missing will be made.
+
+    Raises:
+        ConfigError: the place, or one above it, is a file; or it is one version of a model.
+    """
+    standing = next(place for place in (path, *path.absolute().parents) if place.exists())
+    if not standing.is_dir():
+        raise ConfigError(f"{option}: expected a directory for the model, but {standing} is a file")
+    if (path / "manifest.json").exists():
+        raise ConfigError(f"{option}: {path} is one version of a model; give the directory above it")

@@ -4,9 +4,8 @@ from typing import Annotated
 
 import typer
 
+from shortlist.cli import completion
 from shortlist.cli.console import FromOption, JsonFlag, download_bar, show, show_json
-from shortlist.data.movielens import fetch as fetch_movielens
-from shortlist.data.movielens import movielens
 
 app = typer.Typer(help="Get data sets.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -18,11 +17,16 @@ def data() -> None:
 
 @app.command()
 def fetch(
-    edition: Annotated[str, typer.Argument(metavar="EDITION", help="ml-100k or ml-1m.")],
+    edition: Annotated[
+        str, typer.Argument(metavar="EDITION", help="For example ml-100k.", autocompletion=completion.editions)
+    ],
     folder: FromOption = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Fetch a MovieLens data set into the cache, or check a local copy, and say what is in it."""
+    from shortlist.data.movielens import fetch as fetch_movielens
+    from shortlist.data.movielens import movielens
+
     with download_bar(edition) as progress:
         fetched = fetch_movielens(edition, folder, progress=progress)
     dataset = movielens(edition, fetched.folder)

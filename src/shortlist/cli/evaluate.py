@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from shortlist.cli import completion
 from shortlist.cli.console import (
     ColumnOption,
     ConfigOption,
@@ -33,12 +34,24 @@ def evaluate(
     column: ColumnOption = None,
     folder: FromOption = None,
     protocol: Annotated[
-        str | None, typer.Option(help="time, next or random; left out: time where there are times.")
+        str | None,
+        typer.Option(
+            help="time, next or random; left out: time where there are times.", autocompletion=completion.protocols
+        ),
     ] = None,
-    target: Annotated[str | None, typer.Option(help="What to train for; left out: what fits the protocol.")] = None,
+    target: Annotated[
+        str | None,
+        typer.Option(help="What to train for; left out: what fits the protocol.", autocompletion=completion.targets),
+    ] = None,
     config: ConfigOption = "fast",
     model: Annotated[
-        Path | None, typer.Option("--model", metavar="MODEL", help="A saved model, trained on just this split's part.")
+        Path | None,
+        typer.Option(
+            "--model",
+            metavar="MODEL",
+            help="A saved model, trained on just this split's part.",
+            autocompletion=completion.files,
+        ),
     ] = None,
     k: Annotated[int, typer.Option(min=1, help="Length of the lists that are judged.")] = 10,
     seed: SeedOption = None,

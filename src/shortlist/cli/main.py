@@ -1,5 +1,6 @@
 """The command line: ``shortlist COMMAND``."""
 
+import io
 import os
 import sys
 
@@ -37,6 +38,8 @@ def version(show_version: bool = typer.Option(False, "--version", help="Print th
 
 def main() -> None:
     """Run a command; a user's mistake ends in one line on stderr and exit code 1, a wrong call in 2."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal that cannot show a letter gets its code
     try:
         app(prog_name="shortlist")
     except ShortlistError as error:
@@ -46,6 +49,10 @@ def main() -> None:
         sys.exit(1)
     except OSError as error:
         _stop(f"{error.filename or ''}: {error.strerror or error}".lstrip(": "), 1)
+    except ImportError as error:
+        if (error.name or "").startswith("shortlist"):
+            raise
+        _stop(f"{error}: a package is missing or damaged; shortlist doctor says which", 1)
     except KeyboardInterrupt:
         _stop("interrupted", 130)
 

@@ -1,15 +1,14 @@
 """``shortlist models``: look after saved models."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from shortlist import artifact
-from shortlist.cli.console import JsonFlag, show, show_json
+from shortlist.cli import completion
+from shortlist.cli.console import JsonFlag, ModelArgument, show, show_json
+from shortlist.errors import ArtifactError
 
 app = typer.Typer(help="Look after saved models.", no_args_is_help=True, rich_markup_mode=None)
-ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="The model's directory.")]
 
 
 @app.callback()
@@ -20,6 +19,7 @@ def models() -> None:
 @app.command()
 def verify(model: ModelArgument, as_json: JsonFlag = False) -> None:
     """Check every file of the current version against its digest, and that it loads."""
+    from shortlist import artifact
     from shortlist.saving import load
 
     opened = artifact.verify(model)
@@ -40,7 +40,11 @@ def verify(model: ModelArgument, as_json: JsonFlag = False) -> None:
 @app.command(name="list")
 def list_versions(model: ModelArgument, as_json: JsonFlag = False) -> None:
     """List the versions that are kept; the current one comes first."""
+    from shortlist import artifact
+
     found = artifact.versions(model)
+    if not found:
+        raise ArtifactError(f"there is no model in {model}")
     if as_json:
         show_json(found)
         return
@@ -50,9 +54,17 @@ def list_versions(model: ModelArgument, as_json: JsonFlag = False) -> None:
 
 @app.command()
 def promote(
-    model: ModelArgument, version: Annotated[str, typer.Argument(help="A version that `models list` shows.")]
+    model: ModelArgument,
+    version: Annotated[
+        str,
+        typer.Argument(
+            metavar="VERSION", help="A version that `models list` shows.", autocompletion=completion.versions
+        ),
+    ],
 ) -> None:
     """Make a version the current one."""
+    from shortlist import artifact
+
     artifact.promote(model, version)
     show(f"{model}: version {version} is now the current one")
 
@@ -60,4 +72,6 @@ def promote(
 @app.command()
 def rollback(model: ModelArgument) -> None:
     """Go back to the version before."""
+    from shortlist import artifact
+
     show(f"{model}: version {artifact.rollback(model)} is now the current one")

@@ -1,18 +1,23 @@
 """``shortlist quickstart``: both systems on MovieLens 100K, from the data to recommendations."""
 
-from pathlib import Path
-from typing import Annotated, Any
+from __future__ import annotations
 
-import polars as pl
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
 import typer
 
-from shortlist.cascade import Cascade
-from shortlist.cli.console import download_bar, say, show
+from shortlist.cli import completion
+from shortlist.cli.console import check_file_out, check_model_out, download_bar, say, show
 from shortlist.cli.recommend import as_text
-from shortlist.data.dataset import Dataset
-from shortlist.data.movielens import movielens
 from shortlist.errors import DataError
-from shortlist.evaluation.report import Report, Result
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from shortlist.cascade import Cascade
+    from shortlist.data.dataset import Dataset
+    from shortlist.evaluation.report import Report, Result
 
 USER = 42
 Accuracy = dict[str, dict[str, float]]
@@ -25,18 +30,32 @@ LABELS = {
 
 def quickstart(
     data: Annotated[
-        Path | None, typer.Option("--data", metavar="FOLDER", help="A local folder or zip of MovieLens 100K.")
+        Path | None,
+        typer.Option(
+            "--data",
+            metavar="FOLDER",
+            help="A local folder or zip of MovieLens 100K.",
+            autocompletion=completion.files,
+        ),
     ] = None,
-    out: Annotated[Path, typer.Option("--out", metavar="MODEL", help="Where to save the model.")] = Path(
-        "models/ml-100k"
-    ),
+    out: Annotated[
+        Path,
+        typer.Option("--out", metavar="MODEL", help="Where to save the model.", autocompletion=completion.files),
+    ] = Path("models/ml-100k"),
     json_file: Annotated[
-        Path | None, typer.Option("--json", metavar="FILE", help="Also write every figure to a file.")
+        Path | None,
+        typer.Option(
+            "--json", metavar="FILE", help="Also write every figure to a file.", autocompletion=completion.files
+        ),
     ] = None,
 ) -> None:
     """Run the tutorial's two-stage system and this project's own on MovieLens 100K; recommend films to user 42."""
+    from shortlist.data.movielens import movielens
     from shortlist.training.tutorial import beside_it, run_tutorial
 
+    check_model_out(out, "--out")
+    if json_file is not None:
+        check_file_out(json_file, "--json")
     say("fetching MovieLens 100K")
     with download_bar("ml-100k") as progress:
         dataset = movielens("100k", data, progress=progress)
@@ -65,7 +84,7 @@ def show_data(dataset: Dataset) -> None:
         f"\nMovieLens 100K: {len(dataset):,} ratings, {len(dataset.users):,} users, {len(dataset.items):,} films\n"
         f"\nUser {USER}'s favourites\n"
     )
-    own = dataset.interactions.filter(pl.col("user_id") == USER).join(dataset.items, on="item_id", how="left")
+    own = dataset.interactions.filter(user_id=USER).join(dataset.items, on="item_id", how="left")
     best = own.sort("rating", "timestamp", descending=True).head(5)
     for title, rating in best.select("title", "rating").iter_rows():
         show(f"  {rating:.0f}  {title}")
@@ -82,7 +101,7 @@ def show_tutorial(run: Any) -> None:
     show("  retrieved  ->  ranked   predicted   title")
     ranks = dict(run.shortlist.select("item_id", "rank").iter_rows())
     for title, rating in run.shortlist.select("item_id", "predicted_rating").iter_rows():
-        row = run.shortlist.row(by_predicate=pl.col("item_id") == title, named=True)
+        row = run.shortlist.filter(item_id=title).row(0, named=True)
         show(f"  {row['retrieval_rank']:>9}  ->  {ranks[title]:>6}   {rating:>9.2f}   {title}")
 
 
@@ -140,7 +159,7 @@ def show_pipeline(answer: pl.DataFrame) -> None:
     show(f"\nOur pipeline on all rows: ten films for user {USER}\n")
     columns = ("rank", "title", "score", "retrieval_rank", "retrieval_score", "predicted_rating")
     names = sorted({name for sources in answer["sources"].to_list() for name in sources})
-    marks = [pl.col("sources").list.contains(name).replace_strict({True: "x", False: ""}).alias(name) for name in names]
+    marks = [answer["sources"].list.contains(name).replace_strict({True: "x", False: ""}).alias(name) for name in names]
     show(as_text(answer.select(*columns, *marks).rename({"retrieval_rank": "retrieved", "retrieval_score": "fused"})))
 
 
@@ -165,7 +184,7 @@ def write_json(
     import json
 
     headline = report.to_dict()
-    ranked = tutorial.shortlist.sort("rank").select(pl.col("item_id").alias("title"), "rank", "predicted_rating")
+    ranked = tutorial.shortlist.sort("rank").select("item_id", "rank", "predicted_rating").rename({"item_id": "title"})
     document = {
         "tutorial": {
             "retrieval": {"top_k_accuracy": tutorial.accuracy},

@@ -1,40 +1,62 @@
 """``shortlist recommend``: ask a saved model, for some users or for all."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import polars as pl
 import typer
 
-from shortlist.cascade import Cascade
-from shortlist.cli.console import JsonFlag, say, show, show_json
+from shortlist.cli import completion
+from shortlist.cli.console import JsonFlag, ModelArgument, check_file_out, say, show, show_json
 from shortlist.errors import ConfigError, QueryError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from shortlist.cascade import Cascade
+    from shortlist.data.vocabulary import Vocabulary
 
 USERS_AT_ONCE = 2_048
 
 
 def recommend(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="The model's directory.")],
+    model: ModelArgument,
     users: Annotated[
-        list[str] | None, typer.Argument(metavar="[USER]...", help="User ids; none with --history.")
+        list[str] | None,
+        typer.Argument(
+            metavar="[USER]...",
+            help="User ids; with --history at most one, who may be unknown or left out.",
+            autocompletion=completion.files,
+        ),
     ] = None,
     k: Annotated[int, typer.Option("--k", "-k", min=1, help="How many items per user.")] = 10,
     at: Annotated[str | None, typer.Option(help="The moment of asking: Unix seconds or an ISO date.")] = None,
     history: Annotated[
-        str | None, typer.Option(metavar="ID,ID", help="Item ids, oldest first, instead of the stored history.")
+        list[str] | None,
+        typer.Option(
+            metavar="ID,ID",
+            help="Item ids, oldest first, instead of the stored history: --history 50,181 or --history 50 --history "
+            "181. A word after a blank is a user.",
+        ),
     ] = None,
-    include: Annotated[str | None, typer.Option(metavar="ID,ID", help="Only these items.")] = None,
-    exclude: Annotated[str | None, typer.Option(metavar="ID,ID", help="None of these items.")] = None,
+    include: Annotated[
+        list[str] | None, typer.Option(metavar="ID,ID", help="Only these items; written as --history is.")
+    ] = None,
+    exclude: Annotated[list[str] | None, typer.Option(metavar="ID,ID", help="None of these items; likewise.")] = None,
     where: Annotated[str | None, typer.Option(help='A condition on item attributes, e.g. "year >= 1995".')] = None,
     filter_seen: Annotated[
         bool | None, typer.Option("--filter-seen/--keep-seen", help="Leave seen items out, or keep them.")
     ] = None,
     details: Annotated[bool, typer.Option("--details", help="Also say how each answer came about.")] = False,
     everyone: Annotated[bool, typer.Option("--all", help="Every known user; needs --out.")] = False,
-    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a .parquet or .csv file instead.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write a .parquet or .csv file instead.", autocompletion=completion.files),
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Recommend items to users, known or not, one or all."""
@@ -42,19 +64,26 @@ def recommend(
 
     if everyone and (out is None or users or history):
         raise ConfigError("--all needs --out FILE.parquet and takes neither users nor --history")
-    if not everyone and not users and history is None:
+    if not everyone and not users and not history:
         raise ConfigError("say which users, or give a --history, or --all")
+    if history and len(users or []) > 1:
+        raise ConfigError(_stray(users or [], history))
+    if out is not None:
+        check_table_out(out)
     fitted = load(model)
+    items = fitted.item_vocabulary
     asked: dict[str, Any] = {
         "k": k,
         "at": None if at is None else _moment(at),
-        "history": None if history is None else _ids(history, fitted.item_vocabulary.kind),
-        "include_items": None if include is None else _ids(include, fitted.item_vocabulary.kind),
-        "exclude_items": None if exclude is None else _ids(exclude, fitted.item_vocabulary.kind),
+        "history": _item_ids(history, items) if history else None,
+        "include_items": _item_ids(include, items) if include else None,
+        "exclude_items": _item_ids(exclude, items) if exclude else None,
         "where": where,
         "filter_seen": filter_seen,
     }
     ids = fitted.users["user_id"].to_list() if everyone else [_id(u, fitted.user_vocabulary.kind) for u in users or []]
+    if history and ids:
+        check_user(ids[0], history, fitted)
     if out is not None:
         rows = write(out, (fitted.recommend(block, **asked) for block in _blocks(ids or [None])), len(ids))
         show_json({"file": str(out), "rows": rows, "users": len(ids)}) if as_json else show(f"{rows:,} rows in {out}")
@@ -69,6 +98,35 @@ def recommend(
     for row in answer.details.to_dicts():
         if details or row["reason"] or row["notes"]:
             show(f"user {row['user_id']}: {row['returned']} of {row['asked']}; " + "; ".join(_remarks(row)))
+
+
+def _stray(users: list[str], history: list[str]) -> str:
+    return (
+        f"--history goes with one user at most, but {', '.join(map(repr, users))} are given: a word after a blank is "
+        f"a user. If {', '.join(map(repr, users[1:]))} belong to the history, write --history "
+        f"{','.join([*history, *users[1:]])}"
+    )
+
+
+def check_user(user: int | str, history: list[str], model: Cascade) -> None:
+    """Say whose history is replaced; refuse an item after a blank that was taken for the user.
+
+    Raises:
+        QueryError: the model knows no such user, but such an item.
+    """
+    if model.user_vocabulary.rows([user])[0] >= 0:
+        say(f"user {user}, with this history in place of the stored one: {', '.join(history)}")
+    elif model.item_vocabulary.rows([_id(str(user), model.item_vocabulary.kind)])[0] >= 0:
+        raise QueryError(
+            f"{user!r} was taken for a user, whom the model does not know; it knows such an item. If it belongs to the "
+            f"history, write --history {','.join([*history, str(user)])}; for somebody unknown leave the user out"
+        )
+
+
+def check_table_out(path: Path) -> None:
+    if path.suffix.lower() not in (".parquet", ".csv"):
+        raise ConfigError(f"--out: expected a name ending in .parquet or .csv, got {path}")
+    check_file_out(path, "--out")
 
 
 def _remarks(row: dict[str, Any]) -> list[str]:
@@ -90,8 +148,8 @@ def write(path: Path, tables: Iterator[pl.DataFrame], n_users: int) -> int:
     """
     import tempfile
 
-    if path.suffix.lower() not in (".parquet", ".csv"):
-        raise ConfigError(f"--out: expected a name ending in .parquet or .csv, got {path}")
+    import polars as pl
+
     rows = 0
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
         parts = []
@@ -113,13 +171,15 @@ def _with_titles(table: pl.DataFrame, model: Cascade) -> pl.DataFrame:
     if "title" not in model.items.columns:
         return table
     titles = model.items.select("item_id", "title")
-    return table.join(titles, on="item_id", how="left", maintain_order="left").select(
-        "user_id", "rank", "item_id", "title", pl.exclude("user_id", "rank", "item_id", "title")
-    )
+    first = ["user_id", "rank", "item_id", "title"]
+    rest = [column for column in table.columns if column not in first]
+    return table.join(titles, on="item_id", how="left", maintain_order="left").select(*first, *rest)
 
 
 def as_text(table: pl.DataFrame) -> str:
     """A table for people: one line per row."""
+    import polars as pl
+
     shown = table.with_columns(pl.col("sources").list.join(" + ")) if "sources" in table.columns else table
     with pl.Config(
         tbl_rows=-1,
@@ -153,5 +213,13 @@ def _id(text: str, kind: str) -> int | str:
     return text
 
 
-def _ids(text: str, kind: str) -> list[int | str]:
-    return [_id(part.strip(), kind) for part in text.split(",") if part.strip()]
+def _item_ids(texts: list[str], vocabulary: Vocabulary) -> list[int | str]:
+    """Item ids from the command line: one text is an item's id, or several with commas between them."""
+    ids: list[int | str] = []
+    for text in texts:
+        whole = _id(text, vocabulary.kind)
+        if vocabulary.rows([whole])[0] >= 0:
+            ids.append(whole)
+        else:
+            ids += [_id(part.strip(), vocabulary.kind) for part in text.split(",") if part.strip()]
+    return ids

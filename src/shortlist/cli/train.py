@@ -1,11 +1,11 @@
 """``shortlist train``: fit both stages and save the model."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from shortlist.cascade import Cascade
+from shortlist.cli import completion
 from shortlist.cli.console import (
     ColumnOption,
     ConfigOption,
@@ -14,25 +14,34 @@ from shortlist.cli.console import (
     ItemsOption,
     JsonFlag,
     SeedOption,
+    TargetOption,
     ThreadsOption,
     UsersOption,
+    check_model_out,
     read_data,
     say,
     settings,
     show,
     show_json,
 )
-from shortlist.errors import ConfigError
+
+if TYPE_CHECKING:
+    from shortlist.cascade import Cascade
 
 
 def train(
     data: DataArgument,
-    out: Annotated[Path, typer.Option("--out", metavar="MODEL", help="The directory to save the model under.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out", metavar="MODEL", help="The directory to save the model under.", autocompletion=completion.files
+        ),
+    ],
     items: ItemsOption = None,
     users: UsersOption = None,
     column: ColumnOption = None,
     folder: FromOption = None,
-    target: Annotated[str | None, typer.Option(help="window, next or random; left out: what the log allows.")] = None,
+    target: TargetOption = None,
     config: ConfigOption = "fast",
     seed: SeedOption = None,
     threads: ThreadsOption = None,
@@ -41,8 +50,7 @@ def train(
     """Fit both stages on a log of interactions, save the model, and say what each stage did."""
     from shortlist.training.schedule import train as train_model
 
-    if out.exists() and not out.is_dir():
-        raise ConfigError(f"--out: expected a directory for the model, but {out} is a file")
+    check_model_out(out, "--out")
     dataset = read_data(data, items, users, column, folder)
     for note in dataset.notes:
         say(f"note: {note}")
@@ -56,7 +64,7 @@ def train(
     show(f"next: shortlist recommend {out} {dataset.users['user_id'][0]}")
 
 
-def summary(model: Cascade) -> str:
+def summary(model: "Cascade") -> str:
     """What each stage did, in a few lines."""
     record = model.record
     lines = [repr(model), f"target: {model.target}; seen items are {'left out' if model.filter_seen else 'kept'}"]
