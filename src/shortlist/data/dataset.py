@@ -208,7 +208,8 @@ class Dataset:
     @cached_property
     def repeat_share(self) -> float:
         """The share of events in which a user takes up an item again, in [0, 1)."""
-        return 1 - self.interactions.select("user_id", "item_id").n_unique() / len(self) if len(self) else 0.0
+        taken = self.interactions.group_by("user_id").agg(pl.col("item_id").n_unique())["item_id"]
+        return 1 - int(taken.sum()) / len(self) if len(self) else 0.0
 
     def log(self, min_rating: float | None = None, events: Sequence[str] = ()) -> Log:
         """The interactions in row numbers, in order of time (file order among equal times).

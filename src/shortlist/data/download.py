@@ -7,7 +7,9 @@ final name is complete, whatever was interrupted.
 import hashlib
 import http.client
 import importlib.util
+import os
 import re
+import shutil
 import ssl
 import subprocess
 import sys
@@ -18,13 +20,16 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
+from shortlist import durable
 from shortlist.errors import DataError, DownloadError
 
 CONNECT_TIMEOUT_SECONDS = 5.0
 READ_TIMEOUT_SECONDS = 20.0
 PIP_TIMEOUT_SECONDS = 300.0
 CHUNK_BYTES = 1 << 16
+MAX_RESUMPTIONS = 10
 
 Progress = Callable[[int, int | None], None]
 """``progress(done_bytes, total_bytes)``; the total is ``None`` where it is not known."""
@@ -38,11 +43,13 @@ class Pin:
         source: its address, or for a wheel the requirement that pip is given (``name==version``).
         n_bytes: its size.
         sha256: its SHA-256, in hexadecimal.
+        remark: what to say where another file came, as a sentence without its stop; "" = nothing.
     """
 
     source: str
     n_bytes: int
     sha256: str
+    remark: str = ""
 
 
 class Unreachable(DownloadError):
@@ -50,27 +57,39 @@ class Unreachable(DownloadError):
 
 
 def download(pin: Pin, target: Path, progress: Progress | None = None) -> Path:
-    """Download a pinned file to ``target``.
+    """Download a pinned file to ``target``, in several pieces where the connection breaks off.
 
     Raises:
         Unreachable: the host did not deliver the whole file.
         DownloadError: it delivered another file; nothing is kept.
     """
     part = target.with_name(target.name + ".part")
-    n_done = 0
     try:
         with part.open("wb") as file:
-            for chunk in _chunks(pin.source):
-                file.write(chunk)
-                n_done += len(chunk)
-                if progress is not None:
-                    progress(n_done, pin.n_bytes)
-                if n_done > pin.n_bytes:
-                    break
+            _receive(pin, file, progress)
         verify(part, pin)
         return part.replace(target)
     finally:
         part.unlink(missing_ok=True)
+
+
+def _receive(pin: Pin, file: BinaryIO, progress: Progress | None) -> None:
+    """Fill an empty file; when the connection breaks off, go on from there if that attempt brought anything new."""
+    for n_left in range(MAX_RESUMPTIONS, -1, -1):
+        n_before = file.seek(0, 2)
+        try:
+            for position, chunk in _chunks(pin.source, n_before):
+                file.seek(position)
+                file.write(chunk)
+                if progress is not None:
+                    progress(file.tell(), pin.n_bytes)
+                if file.tell() > pin.n_bytes:
+                    return
+            file.truncate()
+            return
+        except Unreachable:
+            if n_left == 0 or file.seek(0, 2) <= n_before:
+                raise
 
 
 def pip_download(pin: Pin, folder: Path, progress: Progress | None = None) -> Path:
@@ -119,9 +138,10 @@ def verify(file: Path, pin: Pin) -> None:
     if (n_bytes, sha256) != (pin.n_bytes, pin.sha256):
         file.unlink()
         at_least = "at least " if n_bytes > pin.n_bytes else ""
+        remark = f". {pin.remark}" if pin.remark else ""
         raise DownloadError(
             f"{pin.source}: expected {pin.n_bytes:,} bytes with SHA-256 {pin.sha256}, "
-            f"got {at_least}{n_bytes:,} bytes with SHA-256 {sha256}; nothing was kept"
+            f"got {at_least}{n_bytes:,} bytes with SHA-256 {sha256}; nothing was kept{remark}"
         )
 
 
@@ -134,7 +154,8 @@ def sha256_of(file: Path) -> str:
 def unpack(archive: Path, marker: str, members: str, folder: Path) -> None:
     """Copy files out of a zip: those beside ``marker`` whose name matches the pattern ``members``.
 
-    Only base names are used, so whatever path a member claims, nothing is written outside ``folder``.
+    Only base names are used, so whatever path a member claims, nothing is written outside ``folder``. The files are on
+    the disk when this returns, so that a folder renamed then is complete even after a power failure.
 
     Args:
         archive: a zip file; a wheel is one.
@@ -152,9 +173,17 @@ def unpack(archive: Path, marker: str, members: str, folder: Path) -> None:
             folder.mkdir()
             for member, path in files:
                 if path.parent == inside and re.fullmatch(members, path.name):
-                    (folder / path.name).write_bytes(opened.read(member))
+                    _copy(opened, member, folder / path.name)
+            durable.sync_directory(folder)
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
         raise DataError(f"{archive}: cannot be read as a zip ({error})") from error
+
+
+def _copy(archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path) -> None:
+    with archive.open(member) as packed, target.open("wb") as file:
+        shutil.copyfileobj(packed, file, 1 << 20)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def zip_names(archive: Path) -> set[str]:
@@ -170,15 +199,18 @@ def zip_names(archive: Path) -> set[str]:
         raise DataError(f"{archive}: expected a folder or a zip file, got neither ({error})") from error
 
 
-def _chunks(url: str) -> Iterator[bytes]:
-    """The body of an answer, piece by piece."""
-    n_done = 0
+def _chunks(url: str, start: int) -> Iterator[tuple[int, bytes]]:
+    """The body of an answer from byte ``start`` on, each piece with its position; all of it if the host insists."""
+    n_done = start
+    request = urllib.request.Request(url, headers={"Range": f"bytes={start}-"} if start else {})
     try:
-        with _opener().open(url, timeout=CONNECT_TIMEOUT_SECONDS) as response:
+        with _opener().open(request, timeout=CONNECT_TIMEOUT_SECONDS) as response:
+            n_done = start if response.status == http.HTTPStatus.PARTIAL_CONTENT else 0
+            length = response.headers.get("Content-Length")
+            n_total = n_done + int(length) if length else None
             while chunk := response.read(CHUNK_BYTES):
+                yield n_done, chunk
                 n_done += len(chunk)
-                yield chunk
-            announced = int(response.headers.get("Content-Length", n_done))
     except urllib.error.HTTPError as error:
         error.close()
         raise Unreachable(f"{url}: the server answered {error.code} {error.reason}") from error
@@ -186,8 +218,8 @@ def _chunks(url: str) -> Iterator[bytes]:
         reason = getattr(error, "reason", None) or error
         after = f" (after {n_done:,} bytes)" if n_done else ""
         raise Unreachable(f"{url}: {reason}{after}") from error
-    if n_done < announced:
-        raise Unreachable(f"{url}: the connection broke off after {n_done:,} of {announced:,} bytes")
+    if n_total is not None and n_done < n_total:
+        raise Unreachable(f"{url}: the connection broke off after {n_done:,} of {n_total:,} bytes")
 
 
 def _opener() -> urllib.request.OpenerDirector:

@@ -4,7 +4,9 @@ The data are GroupLens Research's and free for research only; the ``README`` of 
 """
 
 import os
+import shutil
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,57 +15,13 @@ from tempfile import TemporaryDirectory
 
 import polars as pl
 
+from shortlist import durable
 from shortlist.data.dataset import Dataset
-from shortlist.data.download import (
-    Pin,
-    Progress,
-    Unreachable,
-    download,
-    pip_download,
-    sha256_of,
-    unpack,
-    zip_names,
-)
-from shortlist.data.movielens_files import LAYOUTS, Layout, Tables
+from shortlist.data.download import Progress, Unreachable, download, pip_download, sha256_of, unpack, zip_names
+from shortlist.data.movielens_editions import EDITIONS as EDITIONS
+from shortlist.data.movielens_editions import Edition, Package
+from shortlist.data.movielens_files import Layout, Tables
 from shortlist.errors import DataError, DownloadError
-
-
-@dataclass(frozen=True)
-class Package:
-    """A published file that holds an edition.
-
-    Attributes:
-        origin: how `Fetched` calls it.
-        pin: its address, size and digest.
-        layout: the layout inside it.
-        folder: the folder in the cache that its files go to.
-    """
-
-    origin: str
-    pin: Pin
-    layout: Layout
-    folder: str
-
-
-@dataclass(frozen=True)
-class Edition:
-    """A published edition and where it can be had.
-
-    Attributes:
-        name: as in the archive's name.
-        n_ratings: number of interactions as published.
-        archive: the official zip.
-        wheel: a wheel on the package index with the same interactions, or ``None``.
-    """
-
-    name: str
-    n_ratings: int
-    archive: Package
-    wheel: Package | None = None
-
-    @property
-    def packages(self) -> tuple[Package, ...]:
-        return (self.archive,) if self.wheel is None else (self.archive, self.wheel)
 
 
 @dataclass(frozen=True)
@@ -81,34 +39,22 @@ class Fetched:
     notes: tuple[str, ...] = ()
 
 
-SITE = "https://files.grouplens.org/datasets/movielens/"
-
-ARCHIVE_100K = Pin(SITE + "ml-100k.zip", 4_924_029, "50d2a982c66986937beb9ffb3aa76efe955bf3d5c6b761f4e3a7cd717c6a3229")
-ARCHIVE_1M = Pin(SITE + "ml-1m.zip", 5_917_549, "a6898adb50b9ca05aa231689da44c217cb524e7ebd39d264c56e2832f2c54e20")
-RECBOLE = Pin("recbole==1.2.1", 2_130_151, "9c9948202011f37eb0a7c6768129313f00d6403ad221ec940d5e2d5d5f33a407")
-
-EDITIONS = {
-    "100k": Edition(
-        "ml-100k",
-        100_000,
-        Package("official archive", ARCHIVE_100K, LAYOUTS["u.data"], "ml-100k"),
-        Package("recbole wheel", RECBOLE, LAYOUTS["ml-100k.inter"], "ml-100k-recbole"),
-    ),
-    "1m": Edition("ml-1m", 1_000_209, Package("official archive", ARCHIVE_1M, LAYOUTS["ratings.dat"], "ml-1m")),
-}
+DAY_SECONDS = 86_400
 
 
 def movielens(edition: str = "100k", path: str | Path | None = None, *, progress: Progress | None = None) -> Dataset:
     """A MovieLens data set, fetched if need be.
 
-    Interactions keep the order of the file (``u.data``, ``ratings.dat``), on which the random split is defined.
-    Items have ``title`` (blanks at its ends removed), ``year`` (from the title, else from the release date; may be
-    null), ``genres`` (list) and, in the original layout of 100K, ``release_date`` (may be null). Users have ``age``,
-    ``gender``, ``occupation`` and ``zip_code``; in 1M an age is the lower end of a range (1 = under 18). What is
-    missing or was repaired is in the data set's ``notes``.
+    Interactions keep the order of the file (``u.data``, ``ratings.dat``, ``ratings.csv``), on which the random split
+    is defined. Items have ``title`` (blanks at its ends removed), ``year`` (from the title, else from the release
+    date; may be null), ``genres`` (list, empty where none are listed) and, in the original layout of 100K,
+    ``release_date`` (may be null). In 100K and 1M, users have ``age``, ``gender``, ``occupation`` and ``zip_code``; in
+    1M an age is the lower end of a range (1 = under 18). Ratings are 1 to 5, from 10M on in half stars from 0.5. What
+    is missing or was repaired is in the data set's ``notes``. Tags, links and the tag genome are not read.
 
     Args:
-        edition: ``"100k"`` or ``"1m"`` (or ``"ml-100k"``, ``"ml-1m"``).
+        edition: ``"100k"``, ``"1m"``, ``"10m"``, ``"20m"``, ``"25m"``, ``"32m"`` or ``"latest-small"``; ``"ml-1m"``
+            and the like will do.
         path: a folder with the files, the folder above it, or a zip; nothing is downloaded then.
         progress: called with the bytes done and in total while downloading; starts anew if a second place is tried.
 
@@ -188,8 +134,8 @@ def cache_folder() -> Path:
 def _edition(name: str) -> Edition:
     key = str(name).lower().removeprefix("ml-")
     if key not in EDITIONS:
-        known = ", ".join(f"{key!r} (or {edition.name!r})" for key, edition in EDITIONS.items())
-        raise DataError(f"unknown edition of MovieLens {name!r}; supported: {known}")
+        known = ", ".join(edition.name for edition in EDITIONS.values())
+        raise DataError(f"unknown edition of MovieLens {name!r}; supported: {known} (with or without 'ml-')")
     return EDITIONS[key]
 
 
@@ -204,20 +150,27 @@ def _fetch_and_read(edition: Edition, path: str | Path | None, progress: Progres
         if fetched.origin != "cache":
             raise
         raise DataError(f"{error}. This is the cached copy: delete {fetched.folder} to fetch it anew") from error
-    n_ratings = len(tables.interactions)
-    fewer_or_more = f"{n_ratings:,} ratings; as published {edition.name} has {edition.n_ratings:,}"
-    notes = (*fetched.notes, *tables.notes, *([fewer_or_more] if n_ratings != edition.n_ratings else []))
-    return Fetched(fetched.folder, fetched.origin, notes), tables
+    return Fetched(fetched.folder, fetched.origin, (*fetched.notes, *tables.notes, *_counts(edition, tables))), tables
+
+
+def _counts(edition: Edition, tables: Tables) -> list[str]:
+    """A note where there are fewer or more than published."""
+    found = (len(tables.interactions), tables.interactions["user_id"].n_unique(), len(tables.items))
+    if found == (edition.n_ratings, edition.n_users, edition.n_films):
+        return []
+    published = f"{edition.name} has {edition.n_ratings:,}, {edition.n_users:,} and {edition.n_films:,}"
+    remark = f" ({edition.archive.pin.remark})" if edition.archive.pin.remark else ""
+    return [f"{found[0]:,} ratings by {found[1]:,} users, {found[2]:,} films; as published {published}{remark}"]
 
 
 def _from_path(edition: Edition, path: Path) -> tuple[Fetched, Layout]:
     markers = " or ".join(package.layout.marker for package in edition.packages)
     if path.is_dir():
-        for folder in (path, path / edition.name):
+        for folder in (path, path / edition.archive.folder):
             for package in edition.packages:
                 if (folder / package.layout.marker).is_file():
                     return Fetched(folder, "folder"), package.layout
-        raise DataError(f"{path}: expected {markers} in it or in {edition.name}/ below it, found neither")
+        raise DataError(f"{path}: expected {markers} in it or in {edition.archive.folder}/ below it, found neither")
     if not path.exists():
         raise DataError(f"{path}: no such folder or zip; expected one with {markers}")
     names = zip_names(path)
@@ -277,6 +230,7 @@ def _install(archive: Path, layout: Layout, name: str) -> Path:
         unpack(archive, layout.marker, layout.members, work / "unpacked")
         try:
             (work / "unpacked").rename(target)
+            durable.sync_directory(target.parent)
         except OSError:
             if not (target / layout.marker).is_file():
                 raise
@@ -289,6 +243,9 @@ def _workplace() -> Iterator[Path]:
     cache = cache_folder()
     try:
         cache.mkdir(parents=True, exist_ok=True)
+        for leftover in cache.glob(".unfinished-*"):
+            if leftover.stat().st_mtime < time.time() - DAY_SECONDS:
+                shutil.rmtree(leftover, ignore_errors=True)
         with TemporaryDirectory(dir=cache, prefix=".unfinished-") as folder:
             yield Path(folder)
     except DownloadError:

@@ -1,10 +1,14 @@
-"""Reading MovieLens as its files lie in a folder: three layouts, each told by one file in it.
+"""Reading MovieLens as its files lie in a folder.
 
-================  ==================================================================================
-``u.data``        MovieLens 100K: ``u.data``, ``u.item``, ``u.user`` and, where present, ``u.genre``, ``u.info``
-``ratings.dat``   MovieLens 1M: ``ratings.dat``, ``movies.dat``, ``users.dat``
-``ml-100k.inter`` MovieLens 100K as RecBole packs it: ``ml-100k.inter``, ``ml-100k.item``, ``ml-100k.user``
-================  ==================================================================================
+===================  ===============================================================================================
+``LAYOUT_100K``      100K: ``u.data``, ``u.item``, ``u.user`` and, where present, ``u.genre``, ``u.info``
+``LAYOUT_1M``        1M: ``ratings.dat``, ``movies.dat`` (Latin-1), ``users.dat``
+``LAYOUT_10M``       10M: ``ratings.dat``, ``movies.dat`` (UTF-8)
+``LAYOUT_CSV``       20M, 25M, 32M, latest-small: ``ratings.csv``, ``movies.csv``
+``LAYOUT_RECBOLE``   100K as RecBole packs it: ``ml-100k.inter``, ``ml-100k.item``, ``ml-100k.user``
+===================  ===============================================================================================
+
+Tags, links and the tag genome are left where they are.
 """
 
 from collections.abc import Callable
@@ -13,9 +17,10 @@ from pathlib import Path
 
 import polars as pl
 
+from shortlist.data.columns import refuse
+from shortlist.data.csv_files import CsvFile, read_text
+from shortlist.data.lines import Schema, check_header, read_lines, read_numbers, read_table, refuse_unread
 from shortlist.errors import DataError
-
-Schema = dict[str, type[pl.DataType]]
 
 RATINGS: Schema = {"user_id": pl.Int64, "item_id": pl.Int64, "rating": pl.Float64, "timestamp": pl.Int64}
 USERS: Schema = {
@@ -32,8 +37,12 @@ USERS_1M: Schema = {
     "code": pl.UInt8,
     "zip_code": pl.String,
 }
-FILMS_1M: Schema = {"item_id": pl.Int64, "title": pl.String, "genres": pl.String}
+FILMS: Schema = {"item_id": pl.Int64, "title": pl.String, "genres": pl.String}
 FILMS_RECBOLE: Schema = {"item_id": pl.Int64, "name": pl.String, "year": pl.String, "genres": pl.String}
+
+HEADER_RATINGS = ["userId", "movieId", "rating", "timestamp"]
+HEADER_FILMS = ["movieId", "title", "genres"]
+NO_GENRES = "(no genres listed)"
 
 GENRES_100K = (
     *("unknown", "Action", "Adventure", "Animation", "Children's", "Comedy", "Crime", "Documentary", "Drama"),
@@ -59,13 +68,13 @@ class Tables:
         items: ``item_id`` Int64, ``title`` String, ``year`` Int32, ``genres`` List(String); in the original layout of
             100K also ``release_date`` Date. Year and release date may be null.
         users: ``user_id`` Int64, ``age`` Int32 (in 1M the lower end of a range, 1 = under 18), ``gender``,
-            ``occupation``, ``zip_code`` String.
+            ``occupation``, ``zip_code`` String; ``None`` where nothing is known of them.
         notes: what is missing from the files or was repaired in them.
     """
 
     interactions: pl.DataFrame
     items: pl.DataFrame
-    users: pl.DataFrame
+    users: pl.DataFrame | None
     notes: tuple[str, ...] = ()
 
 
@@ -90,7 +99,7 @@ def read_100k(folder: Path) -> Tables:
     Raises:
         DataError: a file is missing, cut off or not in this layout; names file and line.
     """
-    interactions = read_table(folder / "u.data", "\t", RATINGS)
+    interactions = read_numbers(folder / "u.data", "\t", RATINGS)
     _check_count(folder / "u.info", folder / "u.data", len(interactions))
     return Tables(interactions, _items_100k(folder), read_table(folder / "u.user", "|", USERS))
 
@@ -104,13 +113,35 @@ def read_1m(folder: Path) -> Tables:
     users = read_table(folder / "users.dat", "::", USERS_1M)
     names = pl.col("code").replace_strict(dict(enumerate(OCCUPATIONS_1M)), default=None, return_dtype=pl.String)
     users = users.with_columns(names.alias("occupation"))
-    _refuse_unread(folder / "users.dat", users["occupation"], users["code"], 1, "a code from 0 to 20")
+    refuse_unread(folder / "users.dat", users["occupation"], users["code"], 1, "a code from 0 to 20")
 
-    films = read_table(folder / "movies.dat", "::", FILMS_1M)
-    items = films.select(
-        "item_id", pl.col("title").str.strip_chars(), _year_in("title"), pl.col("genres").str.split("|")
-    )
-    return Tables(read_table(folder / "ratings.dat", "::", RATINGS), items, users.select(*USERS))
+    films = read_table(folder / "movies.dat", "::", FILMS)
+    return Tables(read_numbers(folder / "ratings.dat", "::", RATINGS), _items(films), users.select(*USERS))
+
+
+def read_10m(folder: Path) -> Tables:
+    """MovieLens 10M in its original layout.
+
+    Raises:
+        DataError: a file is missing, cut off or not in this layout; names file and line.
+    """
+    films = read_table(folder / "movies.dat", "::", FILMS, encoding="utf-8")
+    return Tables(read_numbers(folder / "ratings.dat", "::", RATINGS), _items(films), None)
+
+
+def read_20m(folder: Path) -> Tables:
+    """The layout of 20M and all later editions.
+
+    Raises:
+        DataError: a file is missing, cut off or not in this layout; names file and line.
+    """
+    file = CsvFile(folder / "movies.csv", ",")
+    films = read_text(file)
+    check_header(Path(file), films.columns, HEADER_FILMS)
+    item_ids = films["movieId"].cast(pl.Int64, strict=False)
+    refuse(file, "movieId", films["movieId"], item_ids.is_null(), "a number in every row")
+    items = _items(films.select(item_ids.alias("item_id"), "title", "genres"))
+    return Tables(read_numbers(folder / "ratings.csv", ",", RATINGS, HEADER_RATINGS), items, None)
 
 
 def read_recbole(folder: Path) -> Tables:
@@ -138,82 +169,18 @@ def read_recbole(folder: Path) -> Tables:
     )
 
 
-LAYOUTS = {
-    layout.marker: layout
-    for layout in (
-        Layout("u.data", r"u\w?\.\w+|README", read_100k),
-        Layout("ratings.dat", r"\w+\.dat|README", read_1m),
-        Layout("ml-100k.inter", r"ml-100k\.(inter|item|user)", read_recbole),
-    )
-}
-
-
-def read_table(
-    file: Path, separator: str, schema: Schema, *, encoding: str = "latin-1", header: bool = False
-) -> pl.DataFrame:
-    """A text file with one record per line and a separator that never occurs in a value.
-
-    Args:
-        file: the file; blank lines at its end do not count.
-        separator: one or more characters.
-        schema: names and types of the columns; numbers must be there in every line.
-        encoding: of the text.
-        header: whether the first line names the columns (the names are not read).
-
-    Raises:
-        DataError: the file is missing or empty, a line has another number of columns, a number cannot be read.
-    """
-    lines = _lines(file, encoding)
-    first_line = 2 if header else 1
-    fields = pl.Series(lines[first_line - 1 :], dtype=pl.String).str.split(separator)
-    if fields.is_empty():
-        raise DataError(f"{file}: expected one record per line, got none")
-    wrong = (fields.list.len() != len(schema)).arg_true()
-    if len(wrong):
-        raise DataError(
-            f"{file}, line {first_line + wrong[0]}: expected {len(schema)} columns separated by {separator!r} "
-            f"({', '.join(schema)}), got {len(fields[wrong[0]])}; the file is cut off or not in this layout"
-        )
-    columns = {name: fields.list.get(position) for position, name in enumerate(schema)}
-    return pl.DataFrame({name: _typed(file, name, columns[name], dtype, first_line) for name, dtype in schema.items()})
-
-
-def _lines(file: Path, encoding: str) -> list[str]:
-    try:
-        text = file.read_bytes().decode(encoding)
-    except FileNotFoundError as error:
-        raise DataError(f"{file} is missing; the data set cannot be read without it") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{file}: expected text in {encoding}, got something else ({error})") from error
-    # Not splitlines(): in latin-1 that also splits at characters inside titles.
-    return text.replace("\r\n", "\n").rstrip("\n").split("\n") if text.strip() else []
-
-
-def _typed(file: Path, name: str, texts: pl.Series, dtype: type[pl.DataType], first_line: int) -> pl.Series:
-    if dtype == pl.String:
-        return texts
-    values = texts.cast(dtype, strict=False)
-    if dtype.is_float():
-        values = values.set(~values.is_finite(), None)
-    _refuse_unread(file, values, texts, first_line, f"{name!r} as a number")
-    return values
-
-
-def _refuse_unread(file: Path, values: pl.Series, texts: pl.Series, first_line: int, expected: str) -> None:
-    """Refuse a column in which a text did not become a value."""
-    unread = (values.is_null() & texts.is_not_null()).arg_true()
-    if len(unread):
-        raise DataError(
-            f"{file}, line {first_line + unread[0]}: expected {expected}, got {texts[unread[0]]!r} "
-            f"({len(unread):,} of {len(values):,} lines)"
-        )
+LAYOUT_100K = Layout("u.data", r"u\w?\.\w+|README", read_100k)
+LAYOUT_1M = Layout("ratings.dat", r"(ratings|movies|users)\.dat|README", read_1m)
+LAYOUT_10M = Layout("ratings.dat", r"(ratings|movies)\.dat|README\.html", read_10m)
+LAYOUT_CSV = Layout("ratings.csv", r"(ratings|movies)\.csv|README\.(txt|html)", read_20m)
+LAYOUT_RECBOLE = Layout("ml-100k.inter", r"ml-100k\.(inter|item|user)", read_recbole)
 
 
 def _check_count(info: Path, file: Path, n_ratings: int) -> None:
     """Compare the number of ratings with what ``u.info`` says, if it is there."""
     if not info.exists():
         return
-    for line in _lines(info, "latin-1"):
+    for line in read_lines(info, "latin-1"):
         if line.endswith(" ratings") and line.split()[0] != str(n_ratings):
             raise DataError(
                 f"{file}: expected {line.split()[0]} ratings, as {info.name} says, got {n_ratings}; "
@@ -232,7 +199,7 @@ def _items_100k(folder: Path) -> pl.DataFrame:
     # A few films of MovieLens have no date; that is an empty field, not one that cannot be read.
     dates = films["release"].set(films["release"] == "", None)
     released = dates.str.strptime(pl.Date, "%d-%b-%Y", strict=False)
-    _refuse_unread(file, released, dates, 1, "a date such as '01-Jan-1995'")
+    refuse_unread(file, released, dates, 1, "a date such as '01-Jan-1995'")
     flagged = [pl.when(pl.col(genre) == 1).then(pl.lit(genre)) for genre in genres]
     return films.select(
         "item_id",
@@ -243,9 +210,22 @@ def _items_100k(folder: Path) -> pl.DataFrame:
     )
 
 
+def _items(films: pl.DataFrame) -> pl.DataFrame:
+    genres = pl.when(pl.col("genres") == NO_GENRES).then(pl.lit([], pl.List(pl.String)))
+    return films.select(
+        "item_id",
+        pl.col("title").str.strip_chars(),
+        _year_in("title"),
+        genres.otherwise(pl.col("genres").str.split("|")).alias("genres"),
+    )
+
+
 def _year_in(title: str) -> pl.Expr:
-    """The last ``(1995)`` in a title as Int32 ``year``, null where there is none."""
-    return pl.col(title).str.extract(r".*\((\d{4})\)", 1).cast(pl.Int32).alias("year")
+    """The last ``(1995)`` in a title, of a series ``(1995–1999)`` or ``(1995– )`` the first of its years.
+
+    Int32 ``year``, null where there is none.
+    """
+    return pl.col(title).str.extract(r".*\((\d{4})(?:[-–]\s?(?:\d{4})?)?\)", 1).cast(pl.Int32).alias("year")
 
 
 def _recbole_notes(repaired: list[int]) -> tuple[str, ...]:
