@@ -20,7 +20,9 @@ import numpy as np
 
 import shortlist as sl
 from shortlist.data.split import split
-from shortlist.evaluation.report import Difference, Report, compare
+from shortlist.evaluation.compare import compare
+from shortlist.evaluation.figures import Difference
+from shortlist.evaluation.report import Report
 
 K = 10
 DATA = {"random": "100k", "next": "1m"}

@@ -386,3 +386,37 @@ def test_progress_is_told(next_case):
     said = []
     evaluate(model, train, test, progress=said.append)
     assert any("asking the model for 60 users, seen items removed" in sentence for sentence in said)
+
+
+# Rows -----------------------------------------------------------------------------------------------------------------
+
+
+def test_every_test_row_is_accounted_for(time_case):
+    train, test, model = time_case
+    report = evaluate(model, train, test, positive=PositiveSettings(min_rating=5))
+    known = set(train.interactions["user_id"])
+    rated = test.interactions.with_columns(warm=pl.col("user_id").is_in(known))
+    warm = rated.filter(pl.col("warm") & (pl.col("rating") >= 5))
+    assert report.rows.in_test == len(test)
+    assert report.rows.not_askable == 1  # user 101
+    assert report.rows.to_find + report.rows.history + report.rows.not_askable + report.rows.not_positive == len(test)
+    assert report.rows.to_find == len(warm)  # user 100 rated nothing 5
+    assert report.rows.history == 0
+    assert report.rows.sentence in report.table()
+
+
+def test_histories_of_new_users_are_counted(time_case):
+    train, test, model = time_case
+    rows = evaluate(model, train, test).rows
+    assert (rows.history, rows.not_askable, rows.not_positive) == (2, 1, 0)  # two of the five events of user 100
+    assert evaluate(model, train, test).results[0].seen_before == 0
+
+
+def test_rows_seen_before_are_counted():
+    train, test = split(shop(), "time")
+    report = evaluate(lambda users, k: [["i0"]] * len(users), train, test)
+    pairs = set(train.interactions.select("user_id", "item_id").rows())
+    again = sum(pair in pairs for pair in test.interactions.select("user_id", "item_id").rows())
+    assert again > 0
+    assert report.result(seen="removed").seen_before == again
+    assert report.result(seen="kept").seen_before == 0

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from shortlist.cascade import Cascade
     from shortlist.data.dataset import Dataset
-    from shortlist.evaluation.report import Report, Result
+    from shortlist.evaluation.figures import Result
+    from shortlist.evaluation.report import Report
 
 USER = 42
 Accuracy = dict[str, dict[str, float]]

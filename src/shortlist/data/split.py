@@ -20,6 +20,9 @@ from shortlist.errors import ConfigError, DataError, LeakageError
 Protocol = Literal["time", "next", "random"]
 Moment = int | float | str | date
 DAY = 86_400
+FEWEST_COPIES = 10
+COPIES = 0.2
+HARDLY_REPEATS = 0.02
 
 
 @dataclass(frozen=True)
@@ -171,7 +174,9 @@ def split_rolling(dataset: Dataset, *, windows: int = 3, days: float = 30.0, sha
 def check_leakage(train: Dataset, test: Dataset, protocol: Protocol) -> list[str]:
     """Refuse parts that know each other; say what a protocol lets through.
 
-    Refused are: an event in both parts (same user, item and time; without times: same user and item), always;
+    Refused are: an event in both parts (same user, item and time; without times: same user and item), always; a test
+    of whose (user, item) pairs training holds more than a fifth at other times, while it hardly repeats pairs itself
+    (copies with altered times);
     under ``"time"`` a training event at or after the first test event; under ``"next"`` one after the same user's
     test event.
 
@@ -190,6 +195,7 @@ def check_leakage(train: Dataset, test: Dataset, protocol: Protocol) -> list[str
             raise DataError(f"{column!r} is {known[column].dtype} in training and {asked[column].dtype} in the test")
     key = [name for name in _key(known) if name in asked.columns]
     _refuse_leak(known.join(asked, on=key, how="semi", maintain_order="left"), known, "are in the test too")
+    _refuse_copies(train, asked)
     if "timestamp" not in key or "none" in (train.time_kind, test.time_kind):
         if protocol == "time":
             raise DataError("the protocol 'time' needs times in training and test")
@@ -212,6 +218,21 @@ def _refuse_leak(leaks: pl.DataFrame, train: pl.DataFrame, what: str) -> None:
     raise LeakageError(
         f"{len(leaks):,} of {len(train):,} training events {what} (first: {shown}); a model trained on them "
         "would be tested on what it has seen"
+    )
+
+
+def _refuse_copies(train: Dataset, test: pl.DataFrame) -> None:
+    """Refuse a test that training holds at other times."""
+    pairs = ["user_id", "item_id"]
+    asked = test.select(pairs).unique()
+    known = asked.join(train.interactions, on=pairs, how="semi", maintain_order="left")
+    if len(known) < FEWEST_COPIES or len(known) <= COPIES * len(asked) or train.repeat_share > HARDLY_REPEATS:
+        return
+    first = known.row(0, named=True)
+    raise LeakageError(
+        f"{len(known):,} of {len(asked):,} (user, item) pairs of the test are in training at other times (first: "
+        f"user {first['user_id']!r}, item {first['item_id']!r}), though only {train.repeat_share:.1%} of the training "
+        "events repeat a pair; they look like copies with altered times, and a model trained on them knows the test"
     )
 
 

@@ -33,12 +33,14 @@ class Answers:
         ranked: int32 (n_users, k), rows of the evaluation's catalogue, -1 = padding.
         deep: int32 (n_users, max(k, 100)), the longer lists.
         stages: values per user and stage; see `stage_values`. Empty for a callable.
+        shortlists: int32 (n_users, n), the candidates as retrieved, where the stages were measured.
         seconds: how long the model took.
     """
 
     ranked: Rows
     deep: Rows
     stages: dict[str, PerUser] = field(default_factory=dict)
+    shortlists: Rows | None = None
     seconds: float = 0.0
 
 
@@ -62,6 +64,7 @@ def answer_cascade(
     first = depth if n >= depth else k  # a longer list from a shorter shortlist would have other candidates
     answers = Answers(_empty(len(request.queries), k), _empty(len(request.queries), depth))
     stages: list[dict[str, PerUser]] = []
+    shortlists: list[Rows] = []
     for start, queries in request.queries.blocks(QUERIES_AT_ONCE):
         stop = start + len(queries)
         allowed = allowed_items(request.seen if filter_seen else None, start, stop, len(model.items))
@@ -77,8 +80,12 @@ def answer_cascade(
             proposals = [source.propose(queries, n, allowed) for source in model.first.sources]
             names = [source.name for source in model.first.sources]
             wanted = relevant_of(relevant, start, stop)
-            stages.append(stage_values(names, ranked[0].candidates, proposals, wanted, catalogue_rows, n=n, k=k))
+            candidates = first_candidates(ranked[0].candidates, n)
+            rows = catalogue_rows[candidates.item_rows]
+            shortlists.append(_sorted_lists(candidates, rows, np.zeros(len(rows)), n))
+            stages.append(stage_values(names, candidates, proposals, wanted, catalogue_rows, n=n, k=k))
     if stages:
+        answers.shortlists = np.concatenate(shortlists)
         answers.stages = {name: np.concatenate([block[name] for block in stages]) for name in stages[0]}
     return answers
 
@@ -96,7 +103,7 @@ def stage_values(
     """What the first stage found for one block of queries; float64 (n_queries,) each, ``nan`` without relevant items.
 
     Args:
-        candidates: the shortlists, of at least n items where so many are allowed; only the first n count.
+        candidates: the shortlists.
         proposals: per source and query, its own best n.
 
     Returns:
@@ -116,8 +123,6 @@ def stage_values(
         values[f"alone:{name}"] = ndcg_at_k(own, relevant, k)
     found = np.bincount(label_queries, union[label_queries, relevant.item_rows], len(relevant))
     values["recall:union"] = divide(found, relevant.counts)
-    places = np.arange(len(candidates)) - candidates.offsets[candidates.query_rows]
-    candidates = candidates.take(places < n)
     rows = catalogue_rows[candidates.item_rows]
     fusion = _sorted_lists(candidates, rows, np.zeros(len(rows)), n)
     values["recall:candidates"] = recall_all_at_k(fusion, relevant, n)
@@ -130,6 +135,12 @@ def stage_values(
         by_source = np.nan_to_num(candidates.scores[:, column].astype(float), nan=-np.inf)
         values[f"order:{name}"] = ndcg_at_k(_sorted_lists(candidates, rows, by_source, k), relevant, k)
     return values
+
+
+def first_candidates(candidates: Candidates, n: int) -> Candidates:
+    """The first n of each query: a long answer asks for a longer shortlist than the one configured."""
+    places = np.arange(len(candidates)) - candidates.offsets[candidates.query_rows]
+    return candidates.take(places < n)
 
 
 def _sorted_lists(candidates: Candidates, rows: Rows, scores: NDArray[np.float64], k: int) -> Rows:

@@ -11,7 +11,7 @@ import polars as pl
 
 from shortlist.config import PositiveSettings
 from shortlist.data.dataset import Dataset
-from shortlist.data.log import Log, Mask, Rows
+from shortlist.data.log import Floats, Log, Mask, Rows
 from shortlist.data.split import Protocol, check_leakage
 from shortlist.data.vocabulary import Vocabulary
 from shortlist.errors import ConfigError, DataError
@@ -25,27 +25,31 @@ from shortlist.evaluation.answering import (
     without_seen,
 )
 from shortlist.evaluation.baselines import BASELINES, Baselines
-from shortlist.evaluation.lists import Relevant
-from shortlist.evaluation.metrics import PerUser, mean_over_users
-from shortlist.evaluation.questions import Questions, infer_protocol, make_questions
-from shortlist.evaluation.report import (
+from shortlist.evaluation.compare import adjusted
+from shortlist.evaluation.diversity import diversity_vectors
+from shortlist.evaluation.figures import (
+    COMPARED,
     METRICS,
     RESAMPLES,
     Baseline,
     Difference,
     RatingFigures,
-    Report,
     Result,
     Seen,
+    Slice,
     SourceFigures,
     Stages,
-    adjusted,
 )
+from shortlist.evaluation.lists import Relevant
+from shortlist.evaluation.metrics import PerUser, mean_over_users
+from shortlist.evaluation.questions import Questions, infer_protocol, make_questions
+from shortlist.evaluation.report import Report
 from shortlist.evaluation.significance import Interval, bootstrap_intervals, randomisation_test
+from shortlist.evaluation.slices import make_parts, measure_slices
+from shortlist.evaluation.suspicion import suspicions
 from shortlist.requests import Request, parse_k
 
 ACCURACY_DEPTHS = (1, 5, 10, 50, 100)
-COMPARED = ("ndcg", "recall", "hit_rate")
 REPEATS = 0.1
 """From this share of repeated pairs on, a callable's headline keeps seen items, as a cascade's default would."""
 
@@ -113,10 +117,11 @@ def evaluate(
         leakage += check_own_log(model, train, test, protocol)
     positive = positive or (model.config.positive if is_cascade else PositiveSettings())
     catalogue = make_catalogue(train, test, model.items["item_id"] if is_cascade else None)
-    questions, users = make_questions(train, test, protocol, catalogue, positive)
+    questions, users, rows = make_questions(train, test, protocol, catalogue, positive)
     log = replace(train.log(positive.min_rating, positive.events), n_items=len(catalogue))
     known = model.items["item_id"] if is_cascade else train.items["item_id"]
-    exam = Exam(model, is_cascade, train, catalogue, log, positive, Baselines.of(log), k, seed, say)
+    vectors, diversity_by = diversity_vectors(train, log, catalogue)
+    exam = Exam(model, is_cascade, train, catalogue, log, positive, Baselines.of(log), vectors, k, seed, say)
     results = []
     for one in questions:
         if is_cascade or one.history is None:
@@ -133,9 +138,11 @@ def evaluate(
         inferred,
         k,
         model.config.retrieval.candidates if is_cascade else None,
-        _data(train, test, catalogue, known, questions),
+        _data(train, test, catalogue, known, questions) | {"diversity_by": diversity_by},
         users,
+        rows,
         tuple(leakage),
+        tuple(suspicions(results[0], protocol)),
         tuple(_notes(questions, is_cascade, exam.struck)),
         tuple(results),
         ratings,
@@ -196,6 +203,7 @@ class Exam:
     log: Log
     positive: PositiveSettings
     baselines: Baselines
+    vectors: Floats
     k: int
     seed: int
     say: Callable[[str], None]
@@ -265,6 +273,8 @@ class Exam:
             answers.stages["order:ranker"] = ranker
             lift = ranker - answers.stages["order:fusion"]
         intervals, differences = self._compared(per_user, others, alone, lift)
+        best = max(BASELINES, key=lambda name: float(np.nan_to_num(mean_over_users(others[name]["ndcg"]).mean)))
+        slices = self._slices(questions, plain, keep, (answers.ranked, lists[best]), answers) if with_stages else ()
         counts = np.bincount(self.log.positives().item_rows, minlength=len(self.catalogue))
         return Result(
             questions.group,
@@ -276,8 +286,10 @@ class Exam:
             metrics.coverage(answers.ranked, len(self.catalogue)),
             mean_over_users(metrics.novelty(answers.ranked, counts, max(1, int(counts.sum())))).mean,
             mean_over_users(metrics.popularity_share(answers.ranked, counts)).mean,
+            mean_over_users(metrics.intra_list_diversity(answers.ranked, self.vectors)).mean,
             row_accuracy(answers.deep, questions, keep),
             int(keep.sum()),
+            int((~keep).sum()),
             tuple(
                 Baseline(
                     name,
@@ -288,7 +300,15 @@ class Exam:
                 for name, values in others.items()
             ),
             self._stages(answers, differences) if answers.stages else None,
+            slices,
         )
+
+    def _slices(
+        self, questions: Questions, plain: Request, keep: Mask, lists: tuple[Rows, Rows], answers: Answers
+    ) -> tuple[Slice, ...]:
+        users, items = questions.label_queries[keep], questions.label_items[keep]
+        parts = make_parts(self.log.positives(), plain.queries, users, items)
+        return measure_slices(parts, users, items, len(questions), lists, answers.shortlists, self.k, self.seed)
 
     def _compared(
         self,
@@ -393,6 +413,7 @@ def _data(
         "catalogue_items": len(catalogue),
         "unknown_items": len(np.unique(labels[~is_known[labels]])),
         "unknown_item_rows": int((~is_known[labels]).sum()),
+        "validation": getattr(train, "validation", None),
     }
 
 

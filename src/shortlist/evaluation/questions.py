@@ -93,6 +93,34 @@ class UserCounts:
     without_positive: int
 
 
+@dataclass(frozen=True)
+class RowCounts:
+    """What became of the test's rows; all but ``in_test`` add up to it.
+
+    Attributes:
+        in_test: all.
+        to_find: positives of the users asked.
+        history: first halves of the new users' rows, given as their history.
+        not_askable: of new users with a single row, who were not asked.
+        not_positive: the others: not positive, or of users without a positive to find.
+    """
+
+    in_test: int
+    to_find: int
+    history: int
+    not_askable: int
+    not_positive: int
+
+    @property
+    def sentence(self) -> str:
+        """For the head of a report."""
+        return (
+            f"Of {self.in_test:,} test rows {self.to_find:,} are to be found and {self.history:,} are histories of new "
+            f"users; left out: {self.not_askable:,} of new users with one event, {self.not_positive:,} without a "
+            "positive to find."
+        )
+
+
 def infer_protocol(train: Dataset, test: Dataset) -> Protocol:
     """The protocol that two parts look like.
 
@@ -112,8 +140,8 @@ def infer_protocol(train: Dataset, test: Dataset) -> Protocol:
 
 def make_questions(
     train: Dataset, test: Dataset, protocol: Protocol, catalogue: Vocabulary, positive: PositiveSettings
-) -> tuple[list[Questions], UserCounts]:
-    """The groups of users to ask, those without anybody left out, and the counts.
+) -> tuple[list[Questions], UserCounts, RowCounts]:
+    """The groups of users to ask, those without anybody left out, and the counts of users and rows.
 
     Raises:
         DataError: nobody can be asked.
@@ -135,7 +163,10 @@ def make_questions(
             f"nobody can be asked: of {(in_test > 0).sum()} test users {not_askable} are new with a single event, and "
             "the others have no test event that counts as positive"
         )
-    return asked, _counts(asked, ids, in_test, known, not_askable)
+    to_find = sum(len(part.label_items) for part in asked)
+    given = sum(len(table["item_id"]) for part in asked for table in part.history or [])
+    rows = RowCounts(len(log), to_find, given, not_askable, len(log) - to_find - given - not_askable)
+    return asked, _counts(asked, ids, in_test, known, not_askable), rows
 
 
 def _counts(
