@@ -1,6 +1,6 @@
 """Softmax losses over the distinct users and items of a batch."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from shortlist.errors import require
 
@@ -62,7 +62,7 @@ def in_batch_softmax(
 
         log(Σ_v c_v exp(s_uv) − (c_i − 1) exp(s_ui)) − s_ui
 
-    One row of logits per distinct user is all that either needs. They are taken relative to the row's greatest.
+    One row of logits per distinct user is all that either needs.
 
     Args:
         user_vectors: (U, d), the batch's distinct users.
@@ -86,14 +86,43 @@ def in_batch_softmax(
     12.0
     """
     s = logits(user_vectors, item_vectors, item_biases, log_q=log_q, temperature=temperature)  # (U, V)
-    # float64: where i holds nearly all of the sum, float32 would lose the rest of it in the differences.
-    s = (s - s.detach().amax(dim=1, keepdim=True)).double()  # (U, V), at most 0
-    counts = torch.bincount(pair_items, minlength=len(item_vectors)).to(s.dtype)  # (V,)
-    exponentials = s.exp()  # (U, V)
-    sums = (exponentials @ counts)[pair_users]  # (B,)
-    if remove_accidental_hits:
-        sums = sums - (counts[pair_items] - 1) * exponentials[pair_users, pair_items]
-    return (sums.log() - s[pair_users, pair_items]).sum()
+    loss: Tensor = _InBatchSoftmax.apply(s, pair_users, pair_items, remove_accidental_hits)  # type: ignore[no-untyped-call]
+    return loss
+
+
+class _InBatchSoftmax(torch.autograd.Function):
+    """The loss of given logits. Its gradient is written out: torch's own takes three times as long.
+
+    With D_r the sum in the logarithm of row r, the gradient of s_uv is c_v exp(s_uv) Σ_r 1 / D_r over the rows of u,
+    less 1 for each row (u, v), and (without accidental hits) less (c_v − 1) exp(s_uv) / D_r for each. Exponentials are
+    taken relative to the greatest of their user.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, s: Tensor, pair_users: Tensor, pair_items: Tensor, remove_accidental_hits: bool) -> Tensor:
+        # float64: where i holds nearly all of the sum, float32 would lose the rest of it in the differences.
+        exponentials = s.double() if remove_accidental_hits else s.clone()  # (U, V)
+        exponentials -= exponentials.amax(dim=1, keepdim=True)
+        own_logits = exponentials[pair_users, pair_items]  # (B,)
+        exponentials.exp_()
+        counts = torch.bincount(pair_items, minlength=s.shape[1]).to(exponentials.dtype)  # (V,)
+        sums = (exponentials @ counts).double()[pair_users]  # (B,)
+        if remove_accidental_hits:
+            accidental = (counts[pair_items] - 1) * own_logits.exp()  # (B,)
+            sums -= accidental
+            own_gradients = -1 - accidental / sums  # (B,)
+        else:
+            own_gradients = -torch.ones_like(sums)
+        weights = sums.new_zeros(len(s)).index_add_(0, pair_users, 1 / sums)  # (U,)
+        gradient = exponentials.mul_(weights.to(exponentials.dtype)[:, None]).mul_(counts)  # (U, V)
+        gradient.index_put_((pair_users, pair_items), own_gradients.to(gradient.dtype), accumulate=True)
+        ctx.save_for_backward(gradient.to(s.dtype))
+        return (sums.log() - own_logits).sum(dtype=torch.float64)
+
+    @staticmethod
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, None, None, None]:
+        (gradient,) = ctx.saved_tensors
+        return gradient * upstream.to(gradient.dtype), None, None, None
 
 
 def full_softmax(
