@@ -20,6 +20,9 @@ from shortlist.errors import DataError
 TimeKind = Literal["seconds", "order", "none"]
 AttributeKind = Literal["category", "list", "number", "text", "date"]
 Table = pl.DataFrame | None
+REPEATS = 0.1
+"""From this share of repeated (user, item) pairs on, the data are of the kind in which people come back to things, and
+answers do not leave seen items out by default."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,7 @@ from typing import Any
 
 from shortlist.cascade import Cascade, FirstStage
 from shortlist.config import Config, Target, load_config
-from shortlist.data.dataset import Dataset
+from shortlist.data.dataset import REPEATS, Dataset
 from shortlist.data.log import Log
 from shortlist.errors import ConfigError, DataError
 from shortlist.ranking.linear import BY_PREDICTED_RATING, FUSION
@@ -23,9 +23,6 @@ from shortlist.stages import Ranker
 from shortlist.training.ranker import Rows, choose_ranker, fit_final, shift_rows
 from shortlist.training.shifts import Shift, make_shifts
 from shortlist.training.sources import Plan, choose, fit_first_stage, freeze_neural, make_plan, sampled_queries
-
-REPEATS = 0.1
-"""From this share of repeated (user, item) pairs on, the data are of the kind in which people come back to things."""
 
 MOST_QUERIES = 20_000
 MOST_CELLS = 40_000_000
