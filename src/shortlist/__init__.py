@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from shortlist.data.split import Split as Split
     from shortlist.data.split import check_leakage as check_leakage
     from shortlist.data.split import split as split
+    from shortlist.data.split import split_rolling as split_rolling
     from shortlist.errors import ArtifactError as ArtifactError
     from shortlist.errors import ConfigError as ConfigError
     from shortlist.errors import DataError as DataError
@@ -32,7 +33,12 @@ if TYPE_CHECKING:
     from shortlist.errors import MissingExtraError as MissingExtraError
     from shortlist.errors import QueryError as QueryError
     from shortlist.errors import ShortlistError as ShortlistError
+    from shortlist.evaluation.compare import compare as compare
+    from shortlist.evaluation.compare import compare_models as compare_models
+    from shortlist.evaluation.gate import gate as gate
     from shortlist.evaluation.protocol import evaluate as evaluate
+    from shortlist.evaluation.report import Report as Report
+    from shortlist.evaluation.rolling import evaluate_rolling as evaluate_rolling
     from shortlist.saving import load as load
     from shortlist.training.schedule import train as train
 
@@ -52,12 +58,18 @@ _HOME = {
     "Config": "config",
     "Dataset": "data.dataset",
     "Split": "data.split",
+    "Report": "evaluation.report",
     "check_leakage": "data.split",
+    "compare": "evaluation.compare",
+    "compare_models": "evaluation.compare",
     "evaluate": "evaluation.protocol",
+    "evaluate_rolling": "evaluation.rolling",
+    "gate": "evaluation.gate",
     "load": "saving",
     "load_config": "config",
     "movielens": "data.movielens",
     "split": "data.split",
+    "split_rolling": "data.split",
     "train": "training.schedule",
 }
 __all__ = [*_HOME, "__version__"]

@@ -12,6 +12,7 @@ from shortlist.cli.main import app
 NAMES = [
     "quickstart",
     "data fetch",
+    "data split",
     "train",
     "evaluate",
     "recommend",
@@ -65,18 +66,6 @@ def test_train_reports_json(run, files, tmp_path):
     assert report["target"] == "window"
     assert report["record"]["ranker"] == "fusion"
     assert sl.load(report["model_path"]).config.seed == 3
-
-
-def test_evaluate_prints_a_table_or_json(run, files):
-    arguments = ("evaluate", files / "log.csv", "--config", files / "quick.toml", "--protocol", "random", "--k", "5")
-    assert "NDCG@5" in run(*arguments).out
-    assert json.loads(run(*arguments, "--json").out)["protocol"] == "random"
-
-
-def test_evaluate_refuses_a_model_that_saw_the_test(run, files, model):
-    done = run("evaluate", files / "log.csv", "--items", files / "items.csv", "--protocol", "next", "--model", model)
-    assert done.code == 1
-    assert "may know the test" in done.err
 
 
 def test_everybody_into_a_file(run, model, tmp_path):

@@ -97,6 +97,14 @@ def download_bar(label: str) -> Iterator[Callable[[int, int | None], None] | Non
         yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
+def is_data(name: str) -> bool:
+    """Whether an argument names a log rather than a model or a preset."""
+    from shortlist.data.movielens import EDITIONS
+
+    editions = [edition.name for edition in EDITIONS.values()]
+    return name in editions or Path(name).suffix.lower() in completion.TABLES
+
+
 def read_data(
     data: str, items: Path | None, users: Path | None, columns: list[str] | None, folder: Path | None
 ) -> "Dataset":

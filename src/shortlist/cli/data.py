@@ -1,18 +1,18 @@
-"""``shortlist data``: get data sets."""
+"""``shortlist data``: get data sets, look into logs, cut them."""
 
 from typing import Annotated
 
 import typer
 
-from shortlist.cli import completion
+from shortlist.cli import completion, split
 from shortlist.cli.console import FromOption, JsonFlag, download_bar, show, show_json
 
-app = typer.Typer(help="Get data sets.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="Get data sets, look into logs, cut them.", no_args_is_help=True, rich_markup_mode=None)
 
 
 @app.callback()
 def data() -> None:
-    """Get data sets."""
+    """Get data sets, look into logs, cut them."""
 
 
 @app.command()
@@ -46,3 +46,6 @@ def fetch(
     show(f"from the {fetched.origin}, in {fetched.folder}")
     for note in fetched.notes:
         show(f"note: {note}")
+
+
+app.command("split")(split.split)

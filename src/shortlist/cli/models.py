@@ -1,12 +1,13 @@
 """``shortlist models``: look after saved models."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from shortlist.cli import completion
-from shortlist.cli.console import JsonFlag, ModelArgument, show, show_json
-from shortlist.errors import ArtifactError
+from shortlist.cli.console import JsonFlag, ModelArgument, read_data, say, show, show_json
+from shortlist.errors import ArtifactError, DataError
 
 app = typer.Typer(help="Look after saved models.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -61,12 +62,43 @@ def promote(
             metavar="VERSION", help="A version that `models list` shows.", autocompletion=completion.versions
         ),
     ],
+    test: Annotated[
+        Path | None,
+        typer.Option(
+            "--test",
+            metavar="FILE",
+            help="Refuse it if it is worse than the current version on these test interactions.",
+            autocompletion=completion.files,
+        ),
+    ] = None,
 ) -> None:
-    """Make a version the current one."""
+    """Make a version the current one; with --test only if it is not worse there than the one it replaces."""
     from shortlist import artifact
 
+    if test is not None:
+        say(not_worse(model, version, test))
     artifact.promote(model, version)
     show(f"{model}: version {version} is now the current one")
+
+
+def not_worse(model: Path, version: str, test: Path) -> str:
+    """The gate between a version and the current one, on test interactions that neither may know.
+
+    Raises:
+        DataError: the version is worse, with the reason.
+        LeakageError: one of them was trained on a test event.
+    """
+    from shortlist.evaluation.compare import compare_models
+    from shortlist.evaluation.protocol import evaluate, own_training
+    from shortlist.saving import load
+
+    asked = read_data(str(test), None, None, None, None)
+    models = {"current": load(model), version: load(model / version)}
+    reports = {name: evaluate(one, own_training(one), asked) for name, one in models.items()}
+    verdict = compare_models(reports).verdicts[version]
+    if verdict.word == "worse":
+        raise DataError(f"version {version} is not promoted: it is {verdict.reason}")
+    return verdict.reason
 
 
 @app.command()

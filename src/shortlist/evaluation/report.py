@@ -61,6 +61,11 @@ class Report:
         have = ", ".join(f"{one.users}/{one.seen}" for one in self.results)
         raise QueryError(f"report: no figures for users {users!r} with seen items {seen!r}; there are {have}")
 
+    @property
+    def groups(self) -> list[Group]:
+        """The groups of users asked, the headline's first."""
+        return list(dict.fromkeys(one.users for one in self.results))
+
     def metric(self, name: str, k: int | None = None, *, users: Group | None = None, seen: Seen | None = None) -> float:
         """The mean of one of `METRICS`.
 

@@ -1,17 +1,19 @@
 """Rolling windows: fit, ask and judge anew at several moments, since one cut in time is one draw."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
 from shortlist.data.dataset import Dataset
 from shortlist.data.split import Split, split_rolling
+from shortlist.errors import ConfigError, DataError
 from shortlist.evaluation.answering import Model
 from shortlist.evaluation.baselines import BASELINES
 from shortlist.evaluation.compare import adjusted
 from shortlist.evaluation.figures import METRICS, RESAMPLES, Difference
+from shortlist.evaluation.gate import MARGIN, Verdict, gate
 from shortlist.evaluation.metrics import PerUser
 from shortlist.evaluation.plain import difference_dict, without_nan
 from shortlist.evaluation.protocol import evaluate
@@ -158,6 +160,78 @@ def evaluate_rolling(
         say(part.description)
         reports.append(evaluate(fit(part.train), part.train, part.test, protocol="time", progress=say, **options))
     return RollingReport(tuple(splits), tuple(reports))
+
+
+@dataclass(frozen=True, eq=False)
+class RollingComparison:
+    """Several configurations over the same windows, each against the first.
+
+    Attributes:
+        reports: by name; the first is the one that the others are held against.
+        by_group: the gate's verdicts by group of users and name, by NDCG over users measured with both.
+    """
+
+    reports: dict[str, RollingReport]
+    by_group: dict[Group, dict[str, Verdict]]
+
+    @property
+    def verdicts(self) -> dict[str, Verdict]:
+        """Those of the first group: warm users, where there are any."""
+        return next(iter(self.by_group.values()))
+
+    def table(self) -> str:
+        """As text: one sentence for each group of users and model."""
+        first = next(iter(self.reports))
+        lines = [f"All windows, each user once, against {first}:"]
+        for group, verdicts in self.by_group.items():
+            lines += [f"  {group}: {name}: {verdict.reason}" for name, verdict in verdicts.items()]
+        return "\n".join(lines) + "\n"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON: ``first``, ``gate`` by group and name, ``reports`` by name."""
+        plain = {
+            "first": next(iter(self.reports)),
+            "gate": {
+                group: {name: asdict(one) | {"passed": one.passed} for name, one in verdicts.items()}
+                for group, verdicts in self.by_group.items()
+            },
+            "reports": {name: report.to_dict() for name, report in self.reports.items()},
+        }
+        cleaned: dict[str, Any] = without_nan(plain)
+        return cleaned
+
+
+def compare_rolling(
+    reports: Mapping[str, RollingReport], *, margin: float = MARGIN, seed: int = 0
+) -> RollingComparison:
+    """Hold every rolling report but the first against the first, over users measured with both.
+
+    Raises:
+        ConfigError: fewer than two reports.
+        DataError: their windows differ.
+    """
+    names = list(reports)
+    if len(names) < 2:
+        raise ConfigError(f"compare: expected at least two models, got {len(names)}")
+    first = reports[names[0]]
+    for name in names[1:]:
+        if [one.description for one in reports[name].splits] != [one.description for one in first.splits]:
+            raise DataError(f"compare: the windows of {name!r} are not those of {names[0]!r}")
+    by_group: dict[Group, dict[str, Verdict]] = {}
+    for group in first.groups:
+        old = first.per_user(users=group)
+        by_group[group] = {}
+        for name in names[1:]:
+            new = reports[name].per_user(users=group)
+            both = [user for user in old if user in new]
+            by_group[group][name] = gate(
+                np.array([new[user] for user in both]),
+                np.array([old[user] for user in both]),
+                margin=margin,
+                seed=seed,
+                metric=f"NDCG@{first.reports[0].k}",
+            )
+    return RollingComparison(dict(reports), by_group)
 
 
 def _values(by_user: dict[Any, float]) -> PerUser:
