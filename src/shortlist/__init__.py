@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from shortlist.config import Config as Config
     from shortlist.config import load_config as load_config
     from shortlist.data.dataset import Dataset as Dataset
+    from shortlist.data.describe import describe as describe
     from shortlist.data.movielens import movielens as movielens
     from shortlist.data.split import Split as Split
     from shortlist.data.split import check_leakage as check_leakage
@@ -62,6 +63,7 @@ _HOME = {
     "check_leakage": "data.split",
     "compare": "evaluation.compare",
     "compare_models": "evaluation.compare",
+    "describe": "data.describe",
     "evaluate": "evaluation.protocol",
     "evaluate_rolling": "evaluation.rolling",
     "gate": "evaluation.gate",
