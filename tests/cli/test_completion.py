@@ -82,6 +82,8 @@ VALUES = {
     "all editions": (["data", "fetch", ""], NAMES),
     "data": (["train", ""], [*NAMES, "bin/", "items.parquet", "log.csv", "mine/", "ml-mine/"]),
     "data after an option": (["evaluate", "--k", "5", "ml-1m"], ["ml-1m"]),
+    "what to judge, after another": (["evaluate", "mine", "fa"], ["fast"]),
+    "a model or a file to judge": (["evaluate", "fi"], []),
     "files are the shell's business": (["train", "lo"], []),
     "a preset": (["train", "log.csv", "--config", "t"], [name for name in PRESETS if name.startswith("t")]),
     "a preset or a file": (["train", "log.csv", "--config", "f"], ["fast", "fine.toml"]),

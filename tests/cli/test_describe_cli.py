@@ -1,12 +1,12 @@
 import json
 
-import shortlist as sl
+from shortlist.cli.console import read_data
 from shortlist.data.describe import describe
 
 
 def test_a_table_and_the_same_as_json(run, files):
     arguments = ("data", "describe", files / "log.csv", "--items", files / "items.csv")
-    dataset = sl.Dataset.from_csv(files / "log.csv", files / "items.csv", name="log")
+    dataset = read_data(str(files / "log.csv"), files / "items.csv", None, None, None)
     table = run(*arguments)
     assert table.code == 0, table.err
     assert table.out.rstrip() == describe(dataset).table().rstrip()

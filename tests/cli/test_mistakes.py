@@ -1,6 +1,10 @@
 """A user's mistake ends in one line that says what is wrong, never in a traceback."""
 
+import os
 import re
+import signal
+import subprocess
+import sys
 
 import pytest
 from shells import shell
@@ -75,3 +79,25 @@ def test_no_traceback_in_a_real_shell(files):
     assert done.stderr.startswith("error: ")
     assert "Traceback" not in done.stderr
     assert not done.stdout
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_an_interrupt_ends_with_130(files, tmp_path):
+    """Its settings come from a pipe that nobody writes to: the command has begun, and waits."""
+    os.mkfifo(tmp_path / "settings.toml")
+    arguments = ["train", files / "log.csv", "--config", tmp_path / "settings.toml", "--out", tmp_path / "model"]
+    command = [sys.executable, "-m", "shortlist", *map(str, arguments)]
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
+    )
+    with process, (tmp_path / "settings.toml").open("wb"):  # it opens when the command has opened the other end
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "Traceback" not in err
+    assert not out
+    assert not (tmp_path / "model").exists()

@@ -5,6 +5,7 @@ import json
 import math
 import statistics
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
@@ -297,6 +298,32 @@ def test_the_target_that_fits(n_late, n_warm, target, enough, askable):
     suggestion = found.suggestion
     assert (suggestion.target, suggestion.enough, suggestion.askable_users) == (target, enough, askable)
     assert f"{n_warm:,} of the {n_late:,} users" in suggestion.reason
+
+
+def test_nobody_has_a_history():
+    suggestion = describe(log([(user, 1, START + user) for user in range(200)])).suggestion
+    assert (suggestion.target, suggestion.enough, suggestion.askable_users) == ("window", False, 0)
+    assert "no user has two events" in suggestion.reason
+
+
+def test_what_validation_found_is_told():
+    found = {
+        "rows_read": 1200,
+        "rows_kept": 1199,
+        "set_aside": {"missing_id": 1},
+        "items": {"rows_read": 3, "rows_kept": 3, "set_aside": {}},
+        "converted": ["times were in milliseconds"],
+        "warnings": ["only 2 users"],
+    }
+    dataset = replace(two_tastes(), validation=found, notes=("only 2 users",))
+    described = describe(dataset)
+    assert described.to_dict()["validation"] == found
+    lines = [line.split(maxsplit=2) for line in described.table().splitlines()]
+    assert ["rows", "read", "1,200"] in lines
+    assert ["set", "aside", "missing id 1"] in lines
+    assert ["items", "rows", "read 3, rows kept 3, set aside nothing"] in lines
+    assert ["converted", "times", "were in milliseconds"] in lines
+    assert described.table().count("only 2 users") == 1
 
 
 def test_what_else_to_know():

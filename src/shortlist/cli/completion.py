@@ -35,6 +35,13 @@ def configs(incomplete: str) -> list[str]:
     return _or_files(list(PRESETS), incomplete, (".toml",))
 
 
+def judged(incomplete: str) -> list[str]:
+    """What `evaluate` takes: presets, data sets, and files of both kinds; models are folders."""
+    from shortlist.config import PRESETS
+
+    return _or_files([*PRESETS, *editions(incomplete)], incomplete, (".toml", *TABLES))
+
+
 def targets(incomplete: str) -> list[str]:
     from shortlist.config import Target
 

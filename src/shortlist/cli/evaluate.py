@@ -57,7 +57,7 @@ def evaluate(
             metavar="[MODEL|CONFIG]... [DATA]",
             help="Saved models, presets or TOML files to judge, and the log to split: a .csv, .tsv or .parquet file "
             "or a MovieLens edition. The first of several is what the others are held against.",
-            autocompletion=completion.data_sets,
+            autocompletion=completion.judged,
         ),
     ],
     items: ItemsOption = None,

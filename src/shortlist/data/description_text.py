@@ -10,8 +10,13 @@ if TYPE_CHECKING:
 
 BAR = 30
 UNITS = {
-    **{"1d": ("day", 10), "1w": ("week of", 10), "1mo": ("month", 7), "1q": ("quarter from", 7)},
-    **{"1y": ("year", 4), "10y": ("decade", 4), "100y": ("century", 4)},
+    "1d": ("day", 10),
+    "1w": ("week of", 10),
+    "1mo": ("month", 7),
+    "1q": ("quarter from", 7),
+    "1y": ("year", 4),
+    "10y": ("decade", 4),
+    "100y": ("century", 4),
 }
 """What a period is called, and how much of its first day says which."""
 Line = tuple[str, str]
@@ -29,7 +34,7 @@ def as_text(found: Description) -> str:
         "events": [(str(kind or "(not given)"), f"{n:,}") for kind, n in (found.events or {}).items()],
         "attributes": [(f"{one.table[:-1]}.{one.name}", _attribute(one)) for one in found.attributes],
         "cold start": list(_cold_start(found)),
-        "validation": list(_validation(found.validation or {})),
+        "validation": list(_validation(found)),
         "what fits": list(_suggestion(found)),
     }
     width = 2 + max(len(label) for lines in sections.values() for label, _ in lines)
@@ -136,9 +141,17 @@ def _cold_start(found: Description) -> Iterator[Line]:
     yield "events of new items", f"{cold.new_item_events:.1%}"
 
 
-def _validation(validation: dict[str, Any]) -> Iterator[Line]:
-    for key, value in validation.items():
-        yield str(key), str(value)
+def _validation(found: Description) -> Iterator[Line]:
+    for key, value in (found.validation or {}).items():
+        for one in value if isinstance(value, list) else [value]:
+            if one not in found.notes:
+                yield key.replace("_", " "), _plain(one)
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key.replace('_', ' ')} {_plain(one)}" for key, one in value.items()) or "nothing"
+    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def _suggestion(found: Description) -> Iterator[Line]:

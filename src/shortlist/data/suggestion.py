@@ -49,6 +49,8 @@ def _target(found: Description) -> tuple[Literal["window", "next", "random"], st
     several = found.sizes.users - found.sizes.single_event_users
     if found.cold_start is None:
         return "random", "there are no usable times: what can be asked is which events were left out", several
+    if not several:
+        return "window", "no user has two events: nobody has a history, and only popularity can be learned", 0
     warm, active = found.cold_start.warm_users, found.cold_start.users
     there = f"{warm:,} of the {active:,} users active in the last fifth of the events were there before"
     if warm >= PLENTY or (warm >= ENOUGH and 2 * warm >= active) or warm >= several:
@@ -75,7 +77,7 @@ def _of_users(found: Description, target: str) -> Iterator[str]:
 def _of_items(found: Description) -> Iterator[str]:
     n_items = found.sizes.items + found.sizes.items_without_events
     if n_items <= SHORTLIST:
-        yield f"A shortlist of {SHORTLIST} holds all {n_items:,} items: only their order is to be learned."
+        yield f"A shortlist of {SHORTLIST} holds the whole catalogue ({n_items:,}): only its order is to be learned."
     if found.cold_start is not None and found.cold_start.new_item_events > 0.1:
         yield (
             f"{found.cold_start.new_item_events:.0%} of the last fifth of the events are of items that were not there "
