@@ -41,6 +41,6 @@ def with_trees(target="window"):
     shifts = make_shifts(log, target, 2, 0, True)
     rows = [prepare(plan, shift, True, str).rows for shift in shifts[1:]]
     model = fit(target, ranking=SMALL["ranking"] | {"ranker": "fusion"})
-    ranker = fit_final(rows, Choice(("ease_z", 1.0, 0.1), 20, {}), config)
+    ranker = fit_final(rows, Choice((("ease_z", 1.0, 0.1),), 20, {}), config)
     assert isinstance(ranker, Blend)
     return replace(model, ranker=ranker)

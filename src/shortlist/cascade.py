@@ -228,7 +228,7 @@ class Cascade:
 
     def _retrieve(self, queries: Queries, allowed: Mask, n: int) -> Candidates:
         first = self.first
-        return retrieve(first.sources, first.fallback, queries, allowed, n, first.features.source_weights)
+        return retrieve(first.sources, first.fallback, queries, allowed, n, first.features.weights_of(queries))
 
     def request(self, users: Users, at: Any = None, history: History | None = None) -> Request:
         """The queries that `recommend` would ask for these arguments."""

@@ -60,7 +60,7 @@ def save(model: Cascade, path: str | Path) -> Path:
             "rating_model": _put_kind(features.rating_model, "rating_model", arrays),
             "short": features.short,
             "long": features.long,
-            "source_weights": list(features.source_weights),
+            "source_weights": [list(row) for row in features.source_weights],
         },
         "ranker": _put_kind(model.ranker, "ranker", arrays),
         "record": {key: value for key, value in model.record.items() if key not in VOLATILE},
@@ -115,7 +115,7 @@ def _restore(opened: Opened) -> Cascade:
         _get_kind(stored["rating_model"], "rating_model", arrays),
         stored["short"],
         stored["long"],
-        tuple(stored["source_weights"]),
+        tuple(tuple(row) for row in stored["source_weights"]),
     )
     ranker: Ranker = _get_kind(manifest["ranker"], "ranker", arrays)
     return Cascade(

@@ -59,6 +59,15 @@ class Queries:
         """int64 (n_events,): 0 for a history's latest event, 1 for the one before, and so on."""
         return self.offsets[self.event_queries + 1] - 1 - np.arange(len(self.item_rows))
 
+    def fresh(self, tick_length: int) -> Mask:
+        """bool (n,): whether the last event lies less than a tick before the moment of asking.
+
+        Somebody who acts just now goes on with what they are at; who comes back after a while wants what is new.
+        """
+        last = np.append(self.timestamps, 0)[self.offsets[1:] - 1]
+        fresh: Mask = (self.lengths > 0) & (self.at - last < tick_length)
+        return fresh
+
     def history_matrix(self, n_items: int, decay: float = 1.0, latest: int = 0) -> sp.csr_matrix:
         """float32 (n, n_items): Σ decay^p · weight_p of each history item, p = 0 for the latest event.
 
@@ -100,6 +109,18 @@ class Queries:
             self.timestamps[events],
             self.ratings[events],
             self.weights[events],
+        )
+
+    def followed_by(self, more: "Queries") -> "Queries":
+        """These queries, then others."""
+        return Queries(
+            np.concatenate([self.user_rows, more.user_rows]),
+            np.concatenate([self.at, more.at]),
+            np.concatenate([self.offsets, self.offsets[-1] + more.offsets[1:]]),
+            np.concatenate([self.item_rows, more.item_rows]),
+            np.concatenate([self.timestamps, more.timestamps]),
+            np.concatenate([self.ratings, more.ratings]),
+            np.concatenate([self.weights, more.weights]),
         )
 
     def blocks(self, size: int) -> Iterator[tuple[int, "Queries"]]:

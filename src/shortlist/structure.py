@@ -14,7 +14,7 @@ from shortlist.cascade import Cascade
 from shortlist.data.log import Log
 from shortlist.errors import ArtifactError
 from shortlist.ranking.bias import RatingBias
-from shortlist.ranking.blend import Blend
+from shortlist.ranking.blend import FRESH, Blend
 from shortlist.ranking.features import ItemFacts
 from shortlist.ranking.linear import Linear
 from shortlist.ranking.network import RatingNetwork
@@ -42,7 +42,8 @@ def check_structure(model: Cascade) -> None:
     names = [source.name for source in model.first.sources]
     _require(len(set(names)) == len(names), f"two sources have the same name: {names}")
     _require(features.source_names == tuple(names), f"features of {features.source_names}, sources {names}")
-    _require(len(features.source_weights) in (0, len(names)), "fusion: not one weight per source")
+    _require(len(features.source_weights) <= 2, f"fusion: {len(features.source_weights)} rows of weights")
+    _require(all(len(row) == len(names) for row in features.source_weights), "fusion: not one weight per source")
     for source in model.first.sources:
         if isinstance(source, ItemItem):
             check_item_item(source, n_items)
@@ -161,7 +162,11 @@ def _check_ranker(model: Cascade) -> None:
         _check_array(trees.split_features, "trees.split_features", np.int32, (None, None))
         _check_array(trees.borders, "trees.borders", np.float32, (None, None))
         _check_array(trees.leaf_values, "trees.leaf_values", np.float64, (None, None))
-        _require(ranker.source_feature in trees.feature_names, f"the trees do not read {ranker.source_feature!r}")
+        n_parts = len(ranker.source_features)
+        sizes = {n_parts, len(ranker.ranker_weights), len(ranker.source_weights)}
+        _require(sizes in ({1}, {2}), f"blend: expected one or two parts, got {sizes}")
+        strange = {*ranker.source_features, *([FRESH] if n_parts > 1 else [])} - set(trees.feature_names)
+        _require(not strange, f"the trees do not read {sorted(strange)}")
     else:
         _require(isinstance(ranker, Linear), "there is no ranker")
     if isinstance(ranker, Linear):

@@ -150,3 +150,18 @@ def test_margins_out_of_range(margin):
 def test_other_users_are_refused():
     with pytest.raises(DataError, match="3 and 2"):
         gate(np.ones(3), np.ones(2))
+
+
+def measured():
+    """The table of docs/evaluation.md: shares of each word over 1,000 simulated comparisons."""
+    print("| truth | users | values | better | not worse | worse | unproven |")
+    for truth, gain in (("equal", 0.0), ("loses twice the margin", -0.04 * OLD), ("loses 15 %", -0.15 * OLD)):
+        for n in (200, 1000, 6000):
+            for make in MADE:
+                found = shares(make, n, gain, runs=1000)
+                figures = " | ".join(f"{found[word]:.3f}" for word in ("better", "not worse", "worse", "unproven"))
+                print(f"| {truth} | {n:,} | {make.__name__} | {figures} |")
+
+
+if __name__ == "__main__":
+    measured()

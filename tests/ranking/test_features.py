@@ -13,7 +13,7 @@ from shortlist.ranking.features import NEEDS_ORDER, NEEDS_SECONDS, Features, Ite
 from shortlist.retrieval.item_item import ItemItem
 from shortlist.retrieval.merge import retrieve
 from shortlist.retrieval.popularity import ItemCounts, Popularity
-from shortlist.stages import NO_EVIDENCE, Candidates, stored_queries
+from shortlist.stages import NO_EVIDENCE, Candidates, Queries, stored_queries
 from shortlist.training.retrieval.covisitation import fit_covisitation
 
 DAY = 86_400
@@ -305,3 +305,35 @@ def test_later_events_change_no_count_of_a_past_moment():
         now = ask(make_log(burst), [0, 1], [101, 101])
         if name.startswith("popularity"):  # the burst is there to be felt
             assert column(name, now, TWO, make_features(make_log(burst)))[2] > 3
+
+
+def test_who_acts_now_and_who_was_away():
+    zeros = np.zeros(3, dtype=np.int64)
+    histories = np.array([0, 1, 2, 3, 3])
+    queries = Queries(
+        np.full(4, -1, np.int32),
+        np.array([DAY - 1, DAY, 5 * DAY, 5]),
+        histories,
+        zeros.astype(np.int32),
+        zeros,
+        np.full(3, np.nan, np.float32),
+        np.ones(3, np.float32),
+    )
+    assert queries.fresh(DAY).tolist() == [True, False, False, False]
+
+
+def test_the_fusion_has_the_votes_of_the_kind_of_query():
+    log, sources, features, queries = random_system()
+    n_sources = len(sources)
+    votes = (tuple([1.0] + [0.0] * (n_sources - 1)), tuple([0.0] * (n_sources - 1) + [1.0]))
+    two = replace(features, source_weights=votes)
+    kinds = queries.fresh(log.tick_length)
+    assert kinds.any()
+    assert not kinds.all()
+    np.testing.assert_array_equal(two.weights_of(queries), np.array(votes)[kinds.astype(int)])
+    assert features.weights_of(queries) is None
+    candidates = retrieve(sources, sources[0], queries, np.ones((len(queries), log.n_items), dtype=bool), 20)
+    fused = two.build(("fusion",), queries, candidates)[:, 0]
+    ranks = np.where(kinds[candidates.query_rows], candidates.ranks[:, -1], candidates.ranks[:, 0])
+    expected = np.where(ranks <= log.n_items, 1 / (60 + ranks), 0).astype(np.float32)
+    np.testing.assert_allclose(fused, expected)

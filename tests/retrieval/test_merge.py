@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from made_logs import best_by_sorting, make_queries, two_groups
 from source_contract import ask_all
 
-from shortlist.retrieval.merge import RRF_CONSTANT, retrieve
+from shortlist.retrieval.merge import RRF_CONSTANT, fuse, retrieve
 from shortlist.retrieval.popularity import ItemCounts, Popularity
 from shortlist.stages import NO_EVIDENCE, Source
 from shortlist.training.retrieval.covisitation import fit_covisitation
@@ -234,3 +234,10 @@ def test_a_part_of_the_candidates():
     part = merged.take(keep)
     assert part.item_rows.tolist() == merged.item_rows[keep].tolist()
     assert part.query_rows.tolist() == merged.query_rows[keep].tolist()
+
+
+def test_each_query_has_votes_of_its_own():
+    ranks = np.array([[1, 4], [4, 1]], dtype=np.int32)
+    weights = np.array([[1.0, 0.0], [0.5, 2.0]])
+    np.testing.assert_allclose(fuse(ranks, 5, weights), [1 / 61, 0.5 / 64 + 2 / 61])
+    np.testing.assert_allclose(fuse(ranks, 5, np.ones((2, 2))), fuse(ranks, 5))

@@ -61,7 +61,7 @@ def test_trees_answer_where_they_are_better():
     early, last = [make_rows(1), make_rows(2)], make_rows(3)
     choice = choose_ranker(early, last, CONFIG)
     assert choice.blend is not None
-    assert choice.blend[1] > 0
+    assert choice.blend[0][1] > 0
     assert choice.record["ranker"] == "trees"
     assert choice.record["oracle"] == 1
     ranker = fit_final([*early, last], choice, CONFIG)
@@ -77,9 +77,46 @@ def test_one_source_answers_where_it_is_best_alone():
     ]  # what they teach is wrong later
     last = make_rows(3, 1000, informative="ease_z", strength=2)
     choice = choose_ranker(early, last, CONFIG)
-    assert (choice.blend, choice.n_trees) == (("ease_z", 0.0, 1.0), 0)
+    assert (choice.blend, choice.n_trees) == ((("ease_z", 0.0, 1.0),), 0)
     assert choice.record["ranker"] == "source ease"
     assert fit_final([*early, last], choice, CONFIG) == Linear(("ease_z",), (1.0,))
+
+
+def test_each_kind_of_query_has_its_blend():
+    """Who was away is told by popularity, who acts now by EASE; the trees know neither kind."""
+    names = (*NAMES, "fresh")
+
+    def rows(seed):
+        away, now = (
+            make_rows(seed, 200, informative="popularity_z", strength=2),
+            make_rows(seed + 50, 200, informative="ease_z", strength=2),
+        )
+        flags = np.repeat(np.array([0.0, 1.0], dtype=np.float32), 4000)[:, None]
+        features = np.hstack([np.concatenate([away.features, now.features]), flags])
+        return Rows(
+            names,
+            features.astype(np.float32),
+            np.concatenate([away.labels, now.labels]),
+            np.concatenate([away.query_rows, now.query_rows + 200]),
+            np.arange(8000, dtype=np.int32),
+            np.ones(400),
+            1.0,
+        )
+
+    last = rows(3)
+    assert last.fresh.tolist() == [False] * 200 + [True] * 200
+    choice = choose_ranker([rows(1), rows(2)], last, CONFIG)
+    assert [part[0] for part in choice.blend] == ["popularity_z", "ease_z"]
+    assert [next(iter(set(one) - {"trees"})) for one in choice.record["blend"]] == ["popularity_z", "ease_z"]
+    ranker = fit_final([rows(1), rows(2), last], choice, CONFIG)
+    assert ranker.source_features == ("popularity_z", "ease_z")
+    new = rows(7)
+    scores = ranker.score(new.features)
+    parts = [
+        replace(ranker, source_features=(s,), ranker_weights=(w,), source_weights=(v,)).score(new.features)
+        for s, w, v in choice.blend
+    ]
+    assert scores.tolist() == np.where(new.fresh[new.query_rows], parts[1], parts[0]).tolist()
 
 
 def test_fusion_answers_where_nothing_beats_it():

@@ -41,7 +41,7 @@ def event_numbers(part):
 
 def pairs_of(shift):
     """(user, item) of each label."""
-    users = np.repeat(shift.queries.user_rows, shift.relevant.counts)
+    users = np.repeat(shift.users, shift.relevant.counts)
     return set(zip(users.tolist(), shift.relevant.item_rows.tolist(), strict=True))
 
 
@@ -62,7 +62,9 @@ def test_no_labelled_event_is_in_the_history(target, case):
         known = event_numbers(shift.history)
         later = np.setdiff1d(np.arange(len(log)), known)
         assert pairs_of(shift) <= pairs_in(log, later[log.weights[later] > 0])
-        assert set(event_numbers(shift.queries)) <= set(known)
+        of_known = np.repeat(shift.queries.user_rows >= 0, shift.queries.lengths)
+        assert set(event_numbers(shift.queries)[of_known]) <= set(known)
+        assert target == "window" or of_known.all()
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -83,9 +85,12 @@ def test_each_query_holds_its_users_history_in_order(target, case):
     log = random_log(seed)
     for shift in make_shifts(log, target, n, seed, filter_seen):
         queries = shift.queries
-        assert len(set(queries.user_rows)) == len(queries) == len(shift.relevant) > 0
+        assert len(set(shift.users)) == len(queries) == len(shift.relevant) > 0
+        assert (queries.user_rows == shift.users)[queries.user_rows >= 0].all()
         assert shift.history.n_items == log.n_items
         for q, user in enumerate(queries.user_rows):
+            if user < 0:
+                continue
             history = shift.history.ratings[shift.history.user_rows == user]
             assert queries.ratings[queries.offsets[q] : queries.offsets[q + 1]].tolist() == history.tolist()
         assert (queries.timestamps <= queries.at[queries.event_queries]).all()
@@ -102,7 +107,7 @@ def test_where_seen_items_are_filtered_only_first_times_are_labels(target, case)
     for every, fresh in zip(kept, filtered, strict=True):
         seen = set(
             zip(
-                every.queries.user_rows[every.queries.event_queries].tolist(),
+                every.users[every.queries.event_queries].tolist(),
                 every.queries.item_rows.tolist(),
                 strict=True,
             )
@@ -144,12 +149,26 @@ def test_a_window_follows_its_history(case):
     log = random_log(seed)
     shifts = make_shifts(log, "window", n, seed, False)
     for shift, later in zip(shifts, [*shifts, None][1:], strict=True):
-        (cut,) = set(shift.queries.at.tolist())
+        cut = log.timestamps[len(shift.history)]
+        known = shift.queries.user_rows >= 0
+        assert (shift.queries.at[known] == cut).all()
         assert event_numbers(shift.history).tolist() == np.flatnonzero(log.timestamps < cut).tolist()
-        end = math.inf if later is None else later.queries.at[0]
+        end = math.inf if later is None else log.timestamps[len(later.history)]
         window = np.flatnonzero((log.timestamps >= cut) & (log.timestamps < end))
-        assert shift.queries.user_rows.tolist() == sorted(set(log.user_rows[window]))
-        assert pairs_of(shift) == pairs_in(log, window[log.weights[window] > 0])
+        assert sorted(shift.users.tolist()) == sorted(set(log.user_rows[window]))
+        to_find = window
+        for q in np.flatnonzero(~known):  # new users with two events or more
+            user = shift.users[q]
+            assert user not in shift.history.user_rows
+            own = window[log.user_rows[window] == user]
+            begun, rest = own[: len(own) // 2], own[len(own) // 2 :]
+            events = slice(*shift.queries.offsets[q : q + 2])
+            assert shift.queries.ratings[events].tolist() == begun.tolist()
+            assert shift.queries.at[q] == max(log.timestamps[rest[0]], log.timestamps[begun[-1]] + 1)
+            to_find = np.setdiff1d(to_find, begun)
+        for user in shift.users[known]:
+            assert user in shift.history.user_rows or (log.user_rows[window] == user).sum() == 1
+        assert pairs_of(shift) == pairs_in(log, to_find[log.weights[to_find] > 0])
     if shifts:
         assert len(shifts[0].history) <= len(log) // 2
 

@@ -1,5 +1,7 @@
 """Stage 1 fitted and its settings chosen on one log."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -38,7 +40,7 @@ def test_every_setting_is_tried_once_and_the_best_is_kept(chosen):
     for name, settings in plan.chosen.items():
         best = max(trial["ndcg_at_10"] for trial in plan.trials if trial["source"] == name)
         source = fit_source(name, settings, plan, shifts[0].history)
-        assert source_ndcg(source, shifts[0], True) == pytest.approx(best, abs=1e-12)
+        assert source_ndcg(source, shifts[0], True)["ndcg_at_10"] == pytest.approx(best, abs=1e-12)
 
 
 def test_of_a_walk_only_the_last_step_matters(chosen):
@@ -80,10 +82,44 @@ def test_all_parts_share_one_table_of_counts(chosen):
 
 def test_votes_follow_the_figures(chosen):
     _, _, plan = chosen
-    weights = dict(zip(plan.source_names, fusion_weights(plan), strict=True))
+    away, fresh = fusion_weights(plan)
+    assert away == fresh  # everybody is asked just after an event
+    weights = dict(zip(plan.source_names, fresh, strict=True))
     assert max(weights.values()) == weights["covisitation"] == 1
     assert 0 < weights["popularity"] < 0.9
     assert fusion_weights(make_plan(chain(), CONFIG, "next")) == ()
+
+
+def test_those_who_were_away_and_those_who_act_have_votes_of_their_own(chosen):
+    _, _, plan = chosen
+    trials = [
+        {"source": name, "settings": {}, "ndcg_at_10": 0.2, "ndcg_away": away, "ndcg_fresh": fresh}
+        for name, away, fresh in zip(
+            plan.source_names, (0.4, 0.2, 0.2, 0.1, 0.1), (0.1, 0.1, 0.1, 0.5, 0.4), strict=True
+        )
+    ]
+    weights = fusion_weights(replace(plan, trials=trials))
+    assert weights == ((1.0, 0.5, 0.5, 0.25, 0.25), (0.2, 0.2, 0.2, 1.0, 0.8))
+    assert len(fusion_weights(replace(plan, trials=trials, order=False))) == 1
+
+
+def test_the_figures_of_each_kind_are_those_of_its_queries(chosen):
+    _, shifts, plan = chosen
+    shift = shifts[0]
+    source = fit_source("covisitation", plan.chosen["covisitation"], plan, shift.history)
+    queries, half = shift.queries, np.arange(len(shift.queries)) < 40
+    away = replace(shift, queries=replace(queries, at=np.where(half, queries.at + 10**7, queries.at)))
+    assert away.fresh.tolist() == (~half).tolist()
+    figures = source_ndcg(source, away, True)
+    assert figures["ndcg_at_10"] * len(half) == pytest.approx(
+        figures["ndcg_away"] * half.sum() + figures["ndcg_fresh"] * (~half).sum()
+    )
+    assert figures["ndcg_away"] != figures["ndcg_fresh"]
+    few = replace(
+        shift, queries=replace(queries, at=np.where(np.arange(len(half)) < 29, queries.at + 10**7, queries.at))
+    )
+    figures = source_ndcg(source, few, True)
+    assert figures["ndcg_away"] == figures["ndcg_at_10"] != figures["ndcg_fresh"]
 
 
 def test_too_many_queries_are_sampled(chosen, monkeypatch):

@@ -10,6 +10,7 @@ Rows = NDArray[np.int32]
 Times = NDArray[np.int64]
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
+DAY = 86_400
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,12 @@ class Log:
         """The first moment after every event (0 for an empty log)."""
         return int(self.timestamps[-1]) + 1 if len(self) else 0
 
+    @property
+    def tick_length(self) -> int:
+        """The unit in which age and popularity are counted: a day; a 256th of a log that is short or has no dates."""
+        span = int(self.end - self.timestamps[0]) if len(self) else 1
+        return DAY if self.in_seconds and span >= 60 * DAY else max(1, span // 256)
+
     def take(self, rows: NDArray[np.integer] | Mask) -> "Log":
         """The log of some events, given as a mask or as increasing positions."""
         return replace(
@@ -53,6 +60,18 @@ class Log:
             timestamps=self.timestamps[rows],
             ratings=self.ratings[rows],
             weights=self.weights[rows],
+        )
+
+    def followed_by(self, more: "Log") -> "Log":
+        """The events of both in order of time; at equal times these come first."""
+        order = np.argsort(np.concatenate([self.timestamps, more.timestamps]), kind="stable")
+        return replace(
+            self,
+            user_rows=np.concatenate([self.user_rows, more.user_rows])[order],
+            item_rows=np.concatenate([self.item_rows, more.item_rows])[order],
+            timestamps=np.concatenate([self.timestamps, more.timestamps])[order],
+            ratings=np.concatenate([self.ratings, more.ratings])[order],
+            weights=np.concatenate([self.weights, more.weights])[order],
         )
 
     def before(self, moment: int) -> "Log":

@@ -11,14 +11,15 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from shortlist.data.log import Floats, Log, Rows
+from shortlist.data.log import Floats, Log, Mask, Rows
 from shortlist.ranking.bias import RatingModel
+from shortlist.ranking.blend import FRESH
 from shortlist.retrieval.item_item import ItemItem
 from shortlist.retrieval.merge import fuse
 from shortlist.retrieval.popularity import ItemCounts
 from shortlist.stages import Candidates, Queries
 
-Columns = dict[str, NDArray[np.floating] | NDArray[np.integer]]
+Columns = dict[str, NDArray[np.floating] | NDArray[np.integer] | Mask]
 LATEST = (1, 3, 10)
 AGREEMENT_RANK = 100
 
@@ -27,6 +28,7 @@ NEEDS_ORDER = (
     "popularity_short",
     "popularity_long",
     "item_position",
+    FRESH,
     *(f"similar_to_last_{n}" for n in LATEST),
 )
 NEEDS_SECONDS = ("item_age", "user_idle")
@@ -96,7 +98,8 @@ class Features:
     Attributes:
         source_names: in the order of the candidates' columns.
         short, long: the popularity windows, in ticks.
-        source_weights: of the sources in the fusion; none = all alike.
+        source_weights: of the sources in the fusion: one row for all queries, or two: for those who have been away and
+            for those who act just now; none = all alike.
     """
 
     source_names: tuple[str, ...]
@@ -106,7 +109,16 @@ class Features:
     rating_model: RatingModel | None
     short: int
     long: int
-    source_weights: tuple[float, ...] = ()
+    source_weights: tuple[tuple[float, ...], ...] = ()
+
+    def weights_of(self, queries: Queries) -> NDArray[np.float64] | None:
+        """float64 (n_queries, n_sources): the weights of the fusion; ``None`` = all alike."""
+        if not self.source_weights:
+            return None
+        table = np.array(self.source_weights, dtype=np.float64)
+        kinds = queries.fresh(self.item_counts.tick_length) if len(table) > 1 else np.zeros(len(queries))
+        weights: NDArray[np.float64] = table[kinds.astype(int)]
+        return weights
 
     def build(self, names: tuple[str, ...], queries: Queries, candidates: Candidates) -> Floats:
         """float32 (n_candidates, n_names): the named features in that order.
@@ -140,7 +152,7 @@ class Features:
         """
         names = [f"{source}_{kind}" for source in self.source_names for kind in ("z", "log_rank")]
         names += ["fusion", "agreement", "popularity", "popularity_short", "popularity_long", "trend", "item_age"]
-        names += ["item_position", "history_length", "user_idle"]
+        names += ["item_position", "history_length", FRESH, "user_idle"]
         if self.rating_model is not None:
             names += ["item_rating", "item_rating_shrunk", "user_rating", "predicted_rating"]
         if self.item_facts.attributes.shape[1]:
@@ -157,7 +169,9 @@ class Features:
         for s, name in enumerate(self.source_names):
             columns[f"{name}_z"] = candidates.standardised[:, s]
             columns[f"{name}_log_rank"] = log_ranks[:, s]
-        columns["fusion"] = fuse(candidates.ranks, self.item_counts.n_items, self.source_weights)
+        weights = self.weights_of(queries)
+        of_candidate = None if weights is None else weights[candidates.query_rows]
+        columns["fusion"] = fuse(candidates.ranks, self.item_counts.n_items, of_candidate)
         near_the_top = min(AGREEMENT_RANK, self.item_counts.n_items)  # n_items + 1 stands for no evidence
         columns["agreement"] = (candidates.ranks <= near_the_top).sum(axis=1)
         return columns
@@ -196,6 +210,7 @@ class Features:
         rows = candidates.query_rows
         return {
             "history_length": np.log1p(lengths)[rows],
+            FRESH: queries.fresh(self.item_counts.tick_length)[rows],
             "user_idle": np.log1p(np.maximum(idle, 0))[rows],
             "user_rating": means[rows],
         }

@@ -10,12 +10,13 @@ from shortlist.data.log import Floats, Mask, Rows
 from shortlist.stages import NO_EVIDENCE, Candidates, Queries, Source
 from shortlist.topk import select_top, top_k
 
+Weights = NDArray[np.float64]
 RRF_CONSTANT = 60
 """Cormack, Clarke and Büttcher 2009, "Reciprocal rank fusion outperforms Condorcet": k = 60."""
 
 
 def retrieve(
-    sources: Sequence[Source], fallback: Source, queries: Queries, allowed: Mask, n: int, weights: Sequence[float] = ()
+    sources: Sequence[Source], fallback: Source, queries: Queries, allowed: Mask, n: int, weights: Weights | None = None
 ) -> Candidates:
     """Exactly min(n, number allowed) candidates per query.
 
@@ -29,7 +30,7 @@ def retrieve(
         queries: the batch; the result of each query is the same in any batch.
         allowed: bool (n_queries, n_items).
         n: at least 1.
-        weights: of the sources' votes in the fusion; none = all alike.
+        weights: float64 (n_queries, n_sources), of the sources' votes in the fusion; ``None`` = all alike.
     """
     tables = [source.distinct_scores(queries) for source in sources]
     proposed = []
@@ -46,7 +47,7 @@ def retrieve(
     ranks = np.stack(
         [catalogue_ranks(rows, places[query_rows], s) for (rows, places), s in zip(tables, scores, strict=True)], axis=1
     )  # (n_union, n_sources)
-    fused = fuse(ranks, union.shape[1], weights)
+    fused = fuse(ranks, union.shape[1], None if weights is None else weights[query_rows])
     for q, items in top_ups.items():
         found_at = bounds[q] + np.searchsorted(item_rows[bounds[q] : bounds[q + 1]], items)
         fused[found_at] = -np.arange(1, len(items) + 1)  # below every proposal, in the fallback's order
@@ -83,12 +84,12 @@ def _best(fused: NDArray[np.float64], bounds: NDArray[np.int64], n: int) -> NDAr
     return np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
 
 
-def fuse(ranks: NDArray[np.int32], n_items: int, weights: Sequence[float] = ()) -> NDArray[np.float64]:
+def fuse(ranks: NDArray[np.int32], n_items: int, weights: Weights | None = None) -> NDArray[np.float64]:
     """Weighted reciprocal-rank fusion: Σ over the sources with evidence of weight / (60 + rank).
 
     Args:
         ranks: int32 (n, n_sources), n_items + 1 = no evidence.
-        weights: one per source; none = all 1.
+        weights: float64 (n, n_sources); ``None`` = all 1.
 
     >>> fuse(np.array([[1, 4]], dtype=np.int32), n_items=3)
     array([0.01639344])
@@ -96,7 +97,7 @@ def fuse(ranks: NDArray[np.int32], n_items: int, weights: Sequence[float] = ()) 
     votes = np.where(ranks <= n_items, 1.0 / (RRF_CONSTANT + ranks), 0.0)  # (n, n_sources)
     fused = np.zeros(len(ranks))
     for source in range(ranks.shape[1]):  # one by one: a row's sum does not depend on the batch
-        fused += votes[:, source] * (weights[source] if len(weights) else 1.0)
+        fused += votes[:, source] if weights is None else votes[:, source] * weights[:, source]
     return fused
 
 

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from shortlist.data.log import Floats, Log
 from shortlist.stages import Queries, Source
 
-DAY = 86_400
 N_CHECKPOINTS = 32
 MAX_CACHED_CELLS = 2**23
 """Counts kept for moments asked before: 64 MB."""
@@ -45,8 +44,7 @@ class ItemCounts:
     @classmethod
     def of(cls, log: Log) -> "ItemCounts":
         """Count the positives of a log."""
-        span = int(log.end - log.timestamps[0]) if len(log) else 1
-        tick_length = DAY if log.in_seconds and span >= 60 * DAY else max(1, span // 256)
+        tick_length = log.tick_length
         positives = log.positives()
         ticks = (positives.timestamps - log.end) // tick_length
         keys, where = np.unique(ticks * log.n_items + positives.item_rows, return_inverse=True)

@@ -10,13 +10,14 @@ from shortlist.cascade import QUERIES_AT_ONCE, FirstStage
 from shortlist.config import Config
 from shortlist.data.log import Floats, Mask
 from shortlist.data.log import Rows as ItemRows
-from shortlist.ranking.blend import Blend
+from shortlist.ranking.blend import FRESH, Blend
 from shortlist.ranking.linear import FUSION, Linear
 from shortlist.ranking.trees import Trees
 from shortlist.retrieval.merge import retrieve
 from shortlist.stages import Ranker
 from shortlist.training.ranking.trees import best_size, first_trees, fit_trees
 from shortlist.training.shifts import Shift
+from shortlist.training.sources import FEWEST_OF_A_KIND
 
 K = 10
 WEIGHTS = ((1.0, 0.0), (1.0, 0.1), (1.0, 0.3), (1.0, 1.0), (1.0, 3.0), (0.0, 1.0))
@@ -45,14 +46,26 @@ class Rows:
     ideal: NDArray[np.float64]
     recall: float
 
-    def ndcg(self, scores: NDArray[np.floating]) -> float:
-        """NDCG@10 of these candidates in the order of scores (ties as retrieved), over queries with a relevant item."""
+    @property
+    def fresh(self) -> Mask:
+        """bool (n_queries,): who acts just now; nobody where order is not used."""
+        fresh = np.zeros(len(self.ideal), dtype=bool)
+        if FRESH in self.names:
+            fresh[self.query_rows[self.features[:, self.names.index(FRESH)] > 0]] = True
+        return fresh
+
+    def ndcg(self, scores: NDArray[np.floating], among: Mask | None = None) -> float:
+        """NDCG@10 of these candidates in the order of scores (ties as retrieved), over queries with a relevant item.
+
+        Args:
+            among: bool (n_queries,), only these queries; ``None`` = all.
+        """
         order = np.lexsort((-scores, self.query_rows))
         first = np.searchsorted(self.query_rows, self.query_rows)  # rows of a query are contiguous, sorted or not
         places = np.arange(len(order)) - first
         hit = self.labels[order] & (places < K)
         gains = np.bincount(self.query_rows[hit], weights=1 / np.log2(places[hit] + 2), minlength=len(self.ideal))
-        asked = self.ideal > 0
+        asked = self.ideal > 0 if among is None else (self.ideal > 0) & among
         return float((gains[asked] / self.ideal[asked]).mean()) if asked.any() else 0.0
 
 
@@ -61,12 +74,13 @@ class Choice:
     """What validation decided.
 
     Attributes:
-        blend: (source feature, ranker weight, source weight); ``None`` = fusion answers.
+        blend: (source feature, ranker weight, source weight) for all queries, or for those who have been away and those
+            who act just now; ``None`` = fusion answers.
         n_trees: of the ranker; 0 = none.
         record: figures behind it.
     """
 
-    blend: tuple[str, float, float] | None
+    blend: tuple[tuple[str, float, float], ...] | None
     n_trees: int
     record: dict[str, Any]
 
@@ -78,7 +92,7 @@ def shift_rows(first: FirstStage, names: tuple[str, ...], shift: Shift, n: int, 
     features, labels, query_rows, item_rows = [], [], [], []
     for start, queries in shift.queries.blocks(QUERIES_AT_ONCE):
         allowed = shift.allowed(start, start + len(queries), filter_seen)
-        candidates = retrieve(first.sources, first.fallback, queries, allowed, n, first.features.source_weights)
+        candidates = retrieve(first.sources, first.fallback, queries, allowed, n, first.features.weights_of(queries))
         rows = candidates.query_rows + start
         labels.append(np.isin(rows * n_items + candidates.item_rows, wanted))
         features.append(first.features.build(names, queries, candidates))
@@ -105,40 +119,62 @@ def sampled(rows: Rows, negatives: int, rng: np.random.Generator) -> tuple[Float
 
 def choose_ranker(early: list[Rows], last: Rows, config: Config) -> Choice:
     """Fit on the early shifts; size, blend and whether to answer at all by NDCG@10 on the last."""
-    names = last.names
-    by_source = {name: last.ndcg(last.features[:, names.index(name)]) for name in names if name.endswith("_z")}
-    fusion = last.ndcg(last.features[:, names.index("fusion")])
+    sources = {name: last.features[:, i].astype(np.float64) for i, name in enumerate(last.names) if name.endswith("_z")}
+    fusion = last.ndcg(last.features[:, last.names.index("fusion")])
     record: dict[str, Any] = {
-        "validation": {"fusion": fusion, **{f"source {name[:-2]}": figure for name, figure in by_source.items()}},
+        "validation": {"fusion": fusion} | {f"source {name[:-2]}": last.ndcg(z) for name, z in sources.items()},
         "oracle": last.ndcg(last.labels.astype(np.float64)),
-        "features": list(names),
+        "features": list(last.names),
     }
     trees = _fit(early, config, config.ranking.trees.max_trees)
     if trees is None:
         return Choice(None, 0, record | {"why": "the training shifts have nothing to tell candidates apart by"})
     n_trees = best_size(trees, last.features, last.ndcg, config.ranking.trees.step)
     margins = first_trees(trees, n_trees).score(last.features)
-    source = max(by_source, key=lambda name: by_source[name])
-    z = last.features[:, names.index(source)].astype(np.float64)
-    blends = {weights: last.ndcg(weights[0] * margins + weights[1] * z) for weights in WEIGHTS}
-    best = max(blends, key=lambda weights: blends[weights])
-    record["validation"] |= {f"{w} x trees + {v} x {source}": figure for (w, v), figure in blends.items()}
-    if blends[best] <= fusion:
+    record["validation"]["trees"] = last.ndcg(margins)
+    parts, tried = zip(*(_best_blend(last, margins, sources, kind) for kind in kinds_of_query(last)), strict=True)
+    record["blends"] = list(tried)
+    blended = np.zeros(len(margins))
+    for (source, w, v), kind in zip(parts, kinds_of_query(last), strict=True):
+        blended = np.where(kind[last.query_rows], w * margins + v * sources[source], blended)
+    record["validation"]["blend"] = last.ndcg(blended)
+    if record["validation"]["blend"] <= fusion:
         return Choice(None, n_trees, record | {"why": "the trained ranker did not beat fusion on the last shift"})
-    if not best[0]:
+    if len(parts) == 1 and not parts[0][1]:
+        source = parts[0][0]
         record |= {"ranker": f"source {source[:-2]}", "why": "one source alone was best on the last shift"}
-        return Choice((source, *best), 0, record)
-    record |= {"ranker": "trees", "trees": n_trees, "blend": {"trees": best[0], source: best[1]}}
-    return Choice((source, *best), n_trees, record)
+        return Choice(parts, 0, record)
+    named = [{"trees": w, source: v} for source, w, v in parts]
+    record |= {"ranker": "trees", "trees": n_trees, "blend": named[0] if len(named) == 1 else named}
+    return Choice(parts, n_trees, record)
+
+
+def kinds_of_query(rows: Rows) -> list[Mask]:
+    """Who has been away and who acts just now, if both are many enough to choose by; else all as one."""
+    fresh = rows.fresh
+    kinds = [~fresh, fresh]
+    if all(int((rows.ideal[kind] > 0).sum()) >= FEWEST_OF_A_KIND for kind in kinds):
+        return kinds
+    return [np.ones(len(fresh), dtype=bool)]
+
+
+def _best_blend(
+    last: Rows, margins: NDArray[np.float64], sources: dict[str, NDArray[np.float64]], kind: Mask
+) -> tuple[tuple[str, float, float], dict[str, float]]:
+    """The blend of the trees with the source that is best alone, for one kind of query; and every one tried."""
+    source = max(sources, key=lambda name: last.ndcg(sources[name], kind))
+    tried = {(w, v): last.ndcg(w * margins + v * sources[source], kind) for w, v in WEIGHTS}
+    best = max(tried, key=lambda weights: tried[weights])
+    return (source, *best), {f"{w} x trees + {v} x {source}": figure for (w, v), figure in tried.items()}
 
 
 def fit_final(rows: list[Rows], choice: Choice, config: Config) -> Ranker:
     """The ranker on all shifts, with the numbers that validation chose."""
     if choice.blend is None:
         return FUSION
-    source, ranker_weight, source_weight = choice.blend
-    trees = _fit(rows, config, choice.n_trees) if ranker_weight else None
-    return Linear((source,), (1.0,)) if trees is None else Blend(trees, source, ranker_weight, source_weight)
+    sources, ranker_weights, source_weights = zip(*choice.blend, strict=True)
+    trees = _fit(rows, config, choice.n_trees) if any(ranker_weights) else None
+    return Linear(sources[:1], (1.0,)) if trees is None else Blend(trees, sources, ranker_weights, source_weights)
 
 
 def _fit(rows: list[Rows], config: Config, n_trees: int) -> Trees | None:

@@ -3,14 +3,14 @@
 A shift holds a log from which everything that will be labelled is gone. Whatever is fitted for it sees that log alone.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shortlist.cascade import allowed_masks
 from shortlist.config import Target
-from shortlist.data.log import Log, Mask
+from shortlist.data.log import Log, Mask, Rows
 from shortlist.evaluation.lists import Relevant
 from shortlist.stages import Queries, stored_queries
 
@@ -23,13 +23,20 @@ class Shift:
         history: the log before it; all that the stages may know.
         queries: who asks, with the history that counts.
         relevant: what each of them then took up.
+        users: int32 (n_queries,), who each query is, also where the query is that of an unknown user.
         name: for the record, for example ``"window 3 of 4"``.
     """
 
     history: Log
     queries: Queries
     relevant: Relevant
+    users: Rows
     name: str
+
+    @property
+    def fresh(self) -> Mask:
+        """bool (n_queries,): who acts just now."""
+        return self.queries.fresh(self.history.tick_length)
 
     def allowed(self, start: int, stop: int, filter_seen: bool) -> Mask:
         """bool (stop − start, n_items): what may be recommended to queries ``start`` to ``stop − 1``."""
@@ -53,7 +60,11 @@ def make_shifts(log: Log, target: Target, n: int, seed: int, filter_seen: bool) 
 
 
 def _windows(log: Log, n: int, filter_seen: bool) -> list[Shift]:
-    """The last half of the log in n windows with as many events each; none where all of it is one moment."""
+    """The last half of the log in n windows with as many events each; none where all of it is one moment.
+
+    Who has a history is asked at the cut. New users are asked in the middle of their events, with the first half as
+    history, as they will be when the model answers; those with one event at the cut, with none.
+    """
     if not len(log):
         return []
     cuts = np.unique(log.timestamps[np.linspace(len(log) // 2, len(log) - 1, n + 1).astype(np.int64)])
@@ -61,10 +72,35 @@ def _windows(log: Log, n: int, filter_seen: bool) -> list[Shift]:
     for number, (cut, end) in enumerate(zip(cuts[:-1], [*cuts[1:-1], log.end], strict=False), start=1):
         history, rest = log.before(int(cut)), log.before(int(end))
         window = rest.take(np.arange(len(history), len(rest)))
-        users = np.unique(window.user_rows)
+        new, begun, rest = _begun(history, window)
+        users = np.setdiff1d(window.user_rows, new)
         queries = stored_queries(history, users, np.full(len(users), cut), strictly_before=False)
-        shifts.append(_shift(history, queries, window, filter_seen, f"window {number} of {len(cuts) - 1}"))
+        queries = queries.followed_by(_asked_in_the_middle(begun, rest, new))
+        taken_up = window.take(~np.isin(window.user_rows, new))
+        name = f"window {number} of {len(cuts) - 1}"
+        shifts.append(_shift(history, queries, taken_up.followed_by(rest), filter_seen, name, np.append(users, new)))
     return shifts
+
+
+def _begun(history: Log, window: Log) -> tuple[Rows, Log, Log]:
+    """The users of a window without a history who have two events or more: first halves and second halves."""
+    known = np.zeros(history.n_users, dtype=bool)
+    known[history.user_rows] = True
+    _, offsets = window.by_user
+    lengths = np.diff(offsets)
+    new = ~known & (lengths > 1)
+    own = window.take(new[window.user_rows])
+    second = own.positions_from_end < lengths[own.user_rows] - lengths[own.user_rows] // 2
+    return np.flatnonzero(new).astype(np.int32), own.take(~second), own.take(second)
+
+
+def _asked_in_the_middle(begun: Log, rest: Log, users: Rows) -> Queries:
+    """Users who are unknown to the models, asked when their second half begins."""
+    order, offsets = rest.by_user
+    queries = stored_queries(begun, users, rest.timestamps[order[offsets[users]]], strictly_before=False)
+    last = queries.timestamps[queries.offsets[1:] - 1]
+    unknown = np.full(len(users), -1, dtype=np.int32)
+    return replace(queries, user_rows=unknown, at=np.maximum(queries.at, last + 1))
 
 
 def _held_out(log: Log, h: int, filter_seen: bool) -> Shift:
@@ -98,15 +134,22 @@ def _folds(log: Log, n: int, seed: int, filter_seen: bool) -> list[Shift]:
     return shifts
 
 
-def _shift(history: Log, queries: Queries, taken_up: Log, filter_seen: bool, name: str) -> Shift:
-    """Label each query with the positives that its user took up, first-time items only where seen ones are filtered."""
+def _shift(
+    history: Log, queries: Queries, taken_up: Log, filter_seen: bool, name: str, users: Rows | None = None
+) -> Shift:
+    """Label each query with the positives that its user took up, first-time items only where seen ones are filtered.
+
+    Args:
+        users: who asks, where the queries do not say so.
+    """
     taken_up = taken_up.positives()
+    users = queries.user_rows if users is None else users
     query_of_user = np.full(history.n_users, -1)
-    query_of_user[queries.user_rows] = np.arange(len(queries))
+    query_of_user[users] = np.arange(len(queries))
     query_rows, items = query_of_user[taken_up.user_rows], taken_up.item_rows
     keep = query_rows >= 0
     if filter_seen:
         pairs = queries.event_queries * history.n_items + queries.item_rows
         keep &= ~np.isin(query_rows * history.n_items + items, pairs)
     relevant = Relevant.from_pairs(query_rows[keep], items[keep].astype(np.int64), len(queries))
-    return Shift(history, queries, relevant, name)
+    return Shift(history, queries, relevant, users, name)

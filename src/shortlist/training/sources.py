@@ -27,6 +27,8 @@ CELLS_TO_CHOOSE_BY = 10_000_000
 """Queries times items: every query scores the whole catalogue, so a large catalogue is asked fewer of them."""
 NEED_ORDER = ("popularity_decayed", "popularity_recent")
 NEURAL = ("two_tower",)
+KINDS_OF_QUERY = ("ndcg_away", "ndcg_fresh")
+FEWEST_OF_A_KIND = 30
 Settings = dict[str, float]
 
 
@@ -86,8 +88,8 @@ def choose(plan: Plan, shifts: list[Shift], filter_seen: bool) -> Plan:
             if name in NEURAL:
                 continue  # nothing to choose
             for settings, source in _variants(name, plan, shift.history):
-                figure = source_ndcg(source, sample, filter_seen)
-                trials.append({"source": name, "settings": settings, "shift": shift.name, "ndcg_at_10": figure})
+                figures = source_ndcg(source, sample, filter_seen)
+                trials.append({"source": name, "settings": settings, "shift": shift.name} | figures)
     chosen = {name: _best(name, trials) for name in plan.source_names if name not in NEURAL}
     return replace(plan, chosen=chosen, trials=trials)
 
@@ -102,19 +104,24 @@ def _best(name: str, trials: list[dict[str, Any]]) -> Settings:
     return max(distinct, key=lambda s: sum(trial["ndcg_at_10"] for trial in tried if trial["settings"] == s))
 
 
-def fusion_weights(plan: Plan) -> tuple[float, ...]:
-    """The vote of each source in the fusion: in proportion to the NDCG@10 it was chosen by; all alike without figures.
+def fusion_weights(plan: Plan) -> tuple[tuple[float, ...], ...]:
+    """The vote of each source in the fusion: in proportion to the NDCG@10 it was chosen by; none without figures.
+
+    One row for users who have been away, one for those who act just now; one for all where order is not used.
 
     Measured on MovieLens (last shift, 200 candidates, alike -> weighted): recall .714 -> .732 (100K, random), .717 ->
     .764 (100K, next), .656 -> .724 (1M, next), .483 -> .477 (100K, window).
     """
-    figures = {
-        name: max([t["ndcg_at_10"] for t in plan.trials if t["source"] == name], default=0.0)
-        for name in plan.source_names
-    }
-    if min(figures.values()) <= 0:
-        return ()
-    return tuple(round(figure / max(figures.values()), 6) for figure in figures.values())
+    rows = []
+    for kind in KINDS_OF_QUERY if plan.order else ("ndcg_at_10",):
+        figures = [
+            max([trial[kind] for trial in plan.trials if trial["source"] == name], default=0.0)
+            for name in plan.source_names
+        ]
+        if min(figures) <= 0:
+            return ()
+        rows.append(tuple(round(figure / max(figures), 6) for figure in figures))
+    return tuple(rows)
 
 
 def sampled_queries(shift: Shift, seed: int, most: int, most_cells: int) -> Shift:
@@ -134,18 +141,28 @@ def sampled_queries(shift: Shift, seed: int, most: int, most_cells: int) -> Shif
     rows = np.repeat(np.arange(len(relevant)), relevant.counts)
     keep = new_row[rows] >= 0
     pairs = Relevant.from_pairs(new_row[rows[keep]], relevant.item_rows[keep], len(drawn))
-    return replace(shift, queries=shift.queries.take(drawn), relevant=pairs)
+    return replace(shift, queries=shift.queries.take(drawn), relevant=pairs, users=shift.users[drawn])
 
 
-def source_ndcg(source: Source, shift: Shift, filter_seen: bool, k: int = 10) -> float:
-    """NDCG@k of the source's own proposals on a shift, averaged over its queries."""
+def source_ndcg(source: Source, shift: Shift, filter_seen: bool, k: int = 10) -> dict[str, float]:
+    """NDCG@k of the source's own proposals on a shift, averaged over its queries.
+
+    Returns:
+        ``ndcg_at_10`` of all; ``ndcg_away`` and ``ndcg_fresh`` of those who have been away and who act just now: the
+        figure of all where fewer than 30 are of that kind.
+    """
     ranked = np.full((len(shift.queries), k), -1, dtype=np.int32)
     for start, queries in shift.queries.blocks(256):
         allowed = shift.allowed(start, start + len(queries), filter_seen)
         for q, items in enumerate(source.propose(queries, k, allowed), start=start):
             ranked[q, : len(items)] = items
-    mean = mean_over_users(ndcg_at_k(ranked, shift.relevant, k)).mean
-    return 0.0 if np.isnan(mean) else float(mean)
+    values = ndcg_at_k(ranked, shift.relevant, k)
+    overall = float(np.nan_to_num(mean_over_users(values).mean))
+    figures = {"ndcg_at_10": overall}
+    for kind, mask in zip(KINDS_OF_QUERY, (~shift.fresh, shift.fresh), strict=True):
+        mean, n = mean_over_users(values[mask])
+        figures[kind] = mean if n >= FEWEST_OF_A_KIND else overall
+    return figures
 
 
 def _variants(name: str, plan: Plan, log: Log) -> Iterator[tuple[Settings, Source]]:
