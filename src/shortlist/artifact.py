@@ -320,7 +320,7 @@ def promote(path: str | os.PathLike[str], version: str) -> None:
     """Make a version of `versions` the one that is opened, after checking it."""
     model = Path(path)
     if not _VERSION.fullmatch(version):
-        raise ArtifactError(f"{version!r} is not a version; {model} has {versions(model)}")
+        raise ArtifactError(f"{version!r} is not a version; {model} has {', '.join(versions(model)) or 'none'}")
     if not model.is_dir():
         raise ArtifactError(f"there is no model at {model}")
     with lock(model):

@@ -94,9 +94,9 @@ def test_an_interrupt_ends_with_130(files, tmp_path):
         text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
     )
-    with process, (tmp_path / "settings.toml").open("wb"):  # it opens when the command has opened the other end
+    with (tmp_path / "settings.toml").open("wb"):  # it opens when the command has opened the other end
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
     assert "Traceback" not in err
     assert not out

@@ -103,8 +103,7 @@ def recommend(
 def _stray(users: list[str], history: list[str]) -> str:
     return (
         f"--history goes with one user at most, but {', '.join(map(repr, users))} are given: a word after a blank is "
-        f"a user. If {', '.join(map(repr, users[1:]))} belong to the history, write --history "
-        f"{','.join([*history, *users[1:]])}"
+        f"a user. For items of the history write --history {','.join([*history, *users[1:]])}"
     )
 
 
