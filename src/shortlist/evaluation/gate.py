@@ -131,7 +131,7 @@ def _reason(
 ) -> str:
     figures = (
         f"{metric} {new:.4f} against {old:.4f}, {interval.mean:+.4f} [{interval.low:+.4f}, {interval.high:+.4f}] over "
-        f"{interval.n:,} users, p {p:.3f}"
+        f"{interval.n:,} users, p {'< .001' if p < 0.001 else f'{p:.3f}'}"
     )
     if word == "better":
         return f"better: {figures}"

@@ -1,6 +1,6 @@
 """Stage 2 from rows: labelled candidates of each shift in, a ranker out."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -53,6 +53,17 @@ class Rows:
         if FRESH in self.names:
             fresh[self.query_rows[self.features[:, self.names.index(FRESH)] > 0]] = True
         return fresh
+
+    def followed_by(self, more: "Rows") -> "Rows":
+        """These rows, then those of another shift; ``recall`` stays that of these."""
+        return replace(
+            self,
+            features=np.concatenate([self.features, more.features]),
+            labels=np.concatenate([self.labels, more.labels]),
+            query_rows=np.concatenate([self.query_rows, more.query_rows + len(self.ideal)]),
+            item_rows=np.concatenate([self.item_rows, more.item_rows]),
+            ideal=np.concatenate([self.ideal, more.ideal]),
+        )
 
     def ndcg(self, scores: NDArray[np.floating], among: Mask | None = None) -> float:
         """NDCG@10 of these candidates in the order of scores (ties as retrieved), over queries with a relevant item.
@@ -118,35 +129,53 @@ def sampled(rows: Rows, negatives: int, rng: np.random.Generator) -> tuple[Float
 
 
 def choose_ranker(early: list[Rows], last: Rows, config: Config) -> Choice:
-    """Fit on the early shifts; size, blend and whether to answer at all by NDCG@10 on the last."""
-    sources = {name: last.features[:, i].astype(np.float64) for i, name in enumerate(last.names) if name.endswith("_z")}
-    fusion = last.ndcg(last.features[:, last.names.index("fusion")])
+    """Fit on the early shifts; size, blend and whether to answer at all by NDCG@10.
+
+    The size is chosen on the last shift. Blend and gate are chosen on it and on the one before, each with the margins
+    of trees that did not learn from it: one shift alone may hold hardly anybody who was away.
+    """
+    margins, n_trees = _margins(early, last, config)
+    judged = last if margins is None or len(margins) == len(last.labels) else last.followed_by(early[-1])
+    sources = {n: judged.features[:, i].astype(np.float64) for i, n in enumerate(judged.names) if n.endswith("_z")}
+    fusion = judged.ndcg(judged.features[:, judged.names.index("fusion")])
     record: dict[str, Any] = {
-        "validation": {"fusion": fusion} | {f"source {name[:-2]}": last.ndcg(z) for name, z in sources.items()},
-        "oracle": last.ndcg(last.labels.astype(np.float64)),
-        "features": list(last.names),
+        "validation": {"fusion": fusion} | {f"source {name[:-2]}": judged.ndcg(z) for name, z in sources.items()},
+        "oracle": judged.ndcg(judged.labels.astype(np.float64)),
+        "features": list(judged.names),
     }
-    trees = _fit(early, config, config.ranking.trees.max_trees)
-    if trees is None:
+    if margins is None:
         return Choice(None, 0, record | {"why": "the training shifts have nothing to tell candidates apart by"})
-    n_trees = best_size(trees, last.features, last.ndcg, config.ranking.trees.step)
-    margins = first_trees(trees, n_trees).score(last.features)
-    record["validation"]["trees"] = last.ndcg(margins)
-    parts, tried = zip(*(_best_blend(last, margins, sources, kind) for kind in kinds_of_query(last)), strict=True)
+    record["validation"]["trees"] = judged.ndcg(margins)
+    kinds = kinds_of_query(judged)
+    parts, tried = zip(*(_best_blend(judged, margins, sources, kind) for kind in kinds), strict=True)
     record["blends"] = list(tried)
     blended = np.zeros(len(margins))
-    for (source, w, v), kind in zip(parts, kinds_of_query(last), strict=True):
-        blended = np.where(kind[last.query_rows], w * margins + v * sources[source], blended)
-    record["validation"]["blend"] = last.ndcg(blended)
+    for (source, w, v), kind in zip(parts, kinds, strict=True):
+        blended = np.where(kind[judged.query_rows], w * margins + v * sources[source], blended)
+    record["validation"]["blend"] = judged.ndcg(blended)
     if record["validation"]["blend"] <= fusion:
-        return Choice(None, n_trees, record | {"why": "the trained ranker did not beat fusion on the last shift"})
+        return Choice(None, n_trees, record | {"why": "the trained ranker did not beat fusion on the last shifts"})
     if len(parts) == 1 and not parts[0][1]:
         source = parts[0][0]
-        record |= {"ranker": f"source {source[:-2]}", "why": "one source alone was best on the last shift"}
+        record |= {"ranker": f"source {source[:-2]}", "why": "one source alone was best on the last shifts"}
         return Choice(parts, 0, record)
     named = [{"trees": w, source: v} for source, w, v in parts]
     record |= {"ranker": "trees", "trees": n_trees, "blend": named[0] if len(named) == 1 else named}
     return Choice(parts, n_trees, record)
+
+
+def _margins(early: list[Rows], last: Rows, config: Config) -> tuple[NDArray[np.float64] | None, int]:
+    """What trees say of the rows of the last shift, then of the one before; and how many trees.
+
+    ``None`` where the early shifts teach nothing; only the last shift's where what is left without the one before does.
+    """
+    trees = _fit(early, config, config.ranking.trees.max_trees)
+    if trees is None:
+        return None, 0
+    n_trees = best_size(trees, last.features, last.ndcg, config.ranking.trees.step)
+    margins = first_trees(trees, n_trees).score(last.features)
+    without = _fit([*early[:-1], last], config, n_trees)
+    return (margins if without is None else np.append(margins, without.score(early[-1].features))), n_trees
 
 
 def kinds_of_query(rows: Rows) -> list[Mask]:
