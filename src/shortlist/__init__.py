@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from shortlist.data.split import check_leakage as check_leakage
     from shortlist.data.split import split as split
     from shortlist.data.split import split_rolling as split_rolling
+    from shortlist.data.validation import Validation as Validation
+    from shortlist.data.validation import validate as validate
     from shortlist.errors import ArtifactError as ArtifactError
     from shortlist.errors import ConfigError as ConfigError
     from shortlist.errors import DataError as DataError
@@ -59,6 +61,7 @@ _HOME = {
     "Config": "config",
     "Dataset": "data.dataset",
     "Split": "data.split",
+    "Validation": "data.validation",
     "Report": "evaluation.report",
     "check_leakage": "data.split",
     "compare": "evaluation.compare",
@@ -73,6 +76,7 @@ _HOME = {
     "split": "data.split",
     "split_rolling": "data.split",
     "train": "training.schedule",
+    "validate": "data.validation",
 }
 __all__ = [*_HOME, "__version__"]
 

@@ -106,14 +106,22 @@ def is_data(name: str) -> bool:
 
 
 def read_data(
-    data: str, items: Path | None, users: Path | None, columns: list[str] | None, folder: Path | None
+    data: str,
+    items: Path | None,
+    users: Path | None,
+    columns: list[str] | None,
+    folder: Path | None,
+    set_aside: Path | None = None,
 ) -> "Dataset":
-    """The data set that a command names.
+    """The data set that a command names; bad rows of a file are set aside, and a sentence on stderr counts them.
+
+    Args:
+        set_aside: the file for these rows; ``None`` = they are only counted.
 
     Raises:
-        DataError: the name is no MovieLens edition and no .csv or .parquet file.
+        DataError: the name is no MovieLens edition and no .csv, .tsv or .parquet file, or the data are refused.
+        ConfigError: something else than rows set aside is in the place of the file.
     """
-    from shortlist.data.dataset import Dataset
     from shortlist.data.movielens import EDITIONS, movielens
 
     published = [edition.name for edition in EDITIONS.values()]
@@ -124,14 +132,32 @@ def read_data(
             return movielens(data.removeprefix("ml-"), folder, progress=progress)
     if folder is not None:
         raise ConfigError(f"--from goes with a MovieLens edition such as ml-100k, not with {data!r}")
-    mapping = dict(_pair(column) for column in columns or [])
-    suffix = Path(data).suffix.lower()
-    if suffix == ".parquet":
-        return Dataset.from_parquet(data, items, users, mapping, name=Path(data).stem)
-    if suffix in (".csv", ".tsv"):
-        separator = "\t" if suffix == ".tsv" else ","
-        return Dataset.from_csv(data, items, users, mapping, separator=separator, name=Path(data).stem)
-    raise DataError(f"{data!r}: expected a .csv, .tsv or .parquet file or one of {', '.join(published)}")
+    if Path(data).suffix.lower() not in completion.TABLES:
+        raise DataError(f"{data!r}: expected a .csv, .tsv or .parquet file or one of {', '.join(published)}")
+    return _validated(Path(data), items, users, column_names(columns), set_aside)
+
+
+def _validated(
+    data: Path, items: Path | None, users: Path | None, columns: dict[str, str], set_aside: Path | None
+) -> "Dataset":
+    from shortlist.data.set_aside import holds_set_aside, write_set_aside
+    from shortlist.data.validation import validate
+
+    found = validate(data, items, users, columns, name=data.stem)
+    dataset = found.dataset
+    n_rows = len(found.set_aside)
+    if set_aside is not None and (n_rows or holds_set_aside(set_aside)):
+        write_set_aside(found.set_aside, set_aside)
+    if n_rows:
+        where = f"they are in {set_aside}" if set_aside else "`shortlist data validate` writes them into a file"
+        for kind in found.set_aside["table"].unique(maintain_order=True):
+            err().print(f"{kind}: {escape(found.sentence(kind))}; {escape(where)}", soft_wrap=True)
+    return dataset
+
+
+def column_names(columns: list[str] | None) -> dict[str, str]:
+    """What ``--column`` was given: standard name -> the caller's."""
+    return dict(_pair(column) for column in columns or [])
 
 
 def _pair(text: str) -> tuple[str, str]:

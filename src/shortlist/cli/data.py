@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from shortlist.cli import completion, describe, split, synthesize
+from shortlist.cli import completion, describe, split, synthesize, validate
 from shortlist.cli.console import FromOption, JsonFlag, download_bar, show, show_json
 
 app = typer.Typer(help="Get data sets, look into logs, cut them.", no_args_is_help=True, rich_markup_mode=None)
@@ -51,3 +51,4 @@ def fetch(
 app.command("describe")(describe.describe)
 app.command("split")(split.split)
 app.command("synthesize")(synthesize.synthesize)
+app.command("validate")(validate.validate)

@@ -48,10 +48,11 @@ def train(
     as_json: JsonFlag = False,
 ) -> None:
     """Fit both stages on a log of interactions, save the model, and say what each stage did."""
+    from shortlist.data.set_aside import place_beside
     from shortlist.training.schedule import train as train_model
 
     check_model_out(out, "--out")
-    dataset = read_data(data, items, users, column, folder)
+    dataset = read_data(data, items, users, column, folder, place_beside(out))
     for note in dataset.notes:
         say(f"note: {note}")
     model = train_model(dataset, target, settings(config, seed, threads), progress=say)  # type: ignore[arg-type]

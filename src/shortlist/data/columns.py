@@ -7,12 +7,22 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from shortlist.data.csv_files import MOMENT, CsvFile
+from shortlist.data.csv_files import LENIENT, MOMENT, CsvFile
 from shortlist.errors import DataError, require
 
 Frame = Any  # polars, pandas, Arrow, or a mapping of columns
 
 STANDARD = ("user_id", "item_id", "timestamp", "rating", "weight", "event")
+OTHER_NAMES = {
+    "user_id": ("uid", "customer", "client", "member", "visitor", "account", "reviewer", "buyer", "person", "profile"),
+    "item_id": (
+        *("iid", "movie", "film", "product", "sku", "asin", "article", "book", "isbn", "song", "track", "artist"),
+        *("game", "business", "video", "content", "offer"),
+    ),
+    "timestamp": ("ts", "time", "unixtime", "unixreviewtime", "datetime", "date", "createdat", "created", "eventtime"),
+    "rating": ("score", "stars", "rate", "overall", "grade"),
+}
+"""What columns are called elsewhere, without case and punctuation; ``customer`` stands for ``customer_id`` too."""
 FIRST_SECOND = 10**8
 """Times below this (March 1973) are not Unix seconds of anybody's log: they are an order."""
 LAST_SECOND = 10**11
@@ -82,6 +92,16 @@ def _refuse_mixed(frame: Frame, origin: str) -> None:
                 )
 
 
+def is_null(value: Any) -> bool:
+    """``None``, NaN, and what pandas takes for missing: NA and NaT.
+
+    >>> is_null(None), is_null(float("nan")), is_null("nan")
+    (True, True, False)
+    """
+    is_nan = isinstance(value, float) and value != value
+    return value is None or is_nan or type(value).__name__ in ("NAType", "NaTType")
+
+
 def _family(value: Any) -> str:
     plain = value.item() if isinstance(value, np.generic) else value
     return "int" if type(plain) is float else type(plain).__name__
@@ -140,14 +160,31 @@ def _direction(tables: Mapping[str, pl.DataFrame | None], key: str, value: str) 
 def suggest(wanted: str, have: Sequence[str]) -> str:
     """What to write instead of a column name, as half a sentence.
 
-    >>> suggest("user_id", ["userId", "film"])
-    "did you mean 'userId'?"
+    >>> suggest("user_id", ["userId", "film"]), suggest("item_id", ["userId", "movieId"])
+    ("did you mean 'userId'?", "did you mean 'movieId'?")
     """
-    folded = {name.lower().replace("_", ""): name for name in have}
-    close = difflib.get_close_matches(wanted.lower().replace("_", ""), folded, n=1)
-    if close:
-        return f"did you mean {folded[close[0]]!r}?"
+    likely = likely_column(wanted, have)
+    folded = {_folded(name): name for name in have}
+    close = difflib.get_close_matches(_folded(wanted), folded, n=1)
+    if likely or close:
+        return f"did you mean {likely or folded[close[0]]!r}?"
     return f"the columns are {', '.join(map(repr, have[:20])) or 'none'}{' and more' if len(have) > 20 else ''}"
+
+
+def likely_column(standard: str, have: Sequence[str]) -> str | None:
+    """The column that is commonly called otherwise, if there is one.
+
+    >>> likely_column("timestamp", ["customer", "created_at"])
+    'created_at'
+    """
+    words = (standard.removesuffix("_id"), *OTHER_NAMES.get(standard, ()))
+    forms = [word + ending for word in words for ending in ("", "id", "s", "no", "number", "code", "key")]
+    folded = {_folded(name): name for name in reversed(have)}
+    return next((folded[form] for form in forms if form in folded), None)
+
+
+def _folded(name: str) -> str:
+    return "".join(letter for letter in name.lower() if letter.isalnum())
 
 
 def _rename(frame: pl.DataFrame, kind: str, mapping: Mapping[str, str]) -> pl.DataFrame:
@@ -176,13 +213,14 @@ def refuse(origin: str, column: str, series: pl.Series, bad: pl.Series, expected
     >>> refuse("log.csv", "user_id", pl.Series([1, None]), pl.Series([False, True]), "an id in every row")
     Traceback (most recent call last):
       ...
-    shortlist.errors.DataError: log.csv, row 1, column 'user_id': got None, expected an id in every row (1 of 2 rows)
+    shortlist.errors.DataError: log.csv, row 1, column 'user_id': got None, expected an id in every row (1 of 2 rows);
+    shortlist.validate sets such rows aside
     """
     if bad.any():
         row = int(bad.arg_true()[0])
         raise DataError(
             f"{place(origin, row)}, column {column!r}: got {series[row]!r}, expected {expected} "
-            f"({bad.sum():,} of {len(series):,} rows)"
+            f"({bad.sum():,} of {len(series):,} rows){LENIENT}"
         )
 
 

@@ -16,6 +16,7 @@ ELSEWHERE = (
     "quotes inside a value must be doubled and the value quoted; a file of other habits can be read by other means and "
     "given to from_frames"
 )
+LENIENT = "; shortlist.validate sets such rows aside"
 
 INTEGER = r"^(0|-?[1-9][0-9]*)$"
 NUMBER = r"^[+-]?(0|[1-9][0-9]*|[0-9]?\.[0-9]+|[1-9][0-9]*\.[0-9]*|0\.)([eE][+-]?[0-9]+)?$"
@@ -137,7 +138,8 @@ def _check_encoding(data: bytes, origin: CsvFile) -> None:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise DataError(
-            f"{origin}, line {line}: expected UTF-8, got the byte 0x{data[error.start]:02x}; save the file as UTF-8"
+            f"{origin}, line {line}: expected UTF-8, got the byte 0x{data[error.start]:02x}; save it as UTF-8, or "
+            "read it by shortlist.validate"
         ) from error
 
 
@@ -189,5 +191,5 @@ def _check_lengths(data: bytes, origin: CsvFile) -> None:
         line = data.count(b"\n", 0, begin) + 1
         raise DataError(
             f"{origin}, row {record - 1} (line {line}): expected {fields[0]} fields as in the header, got "
-            f"{fields[record]} ({len(ragged):,} of {len(fields) - 1:,} rows)"
+            f"{fields[record]} ({len(ragged):,} of {len(fields) - 1:,} rows){LENIENT}"
         )

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
@@ -14,6 +14,7 @@ from shortlist.data import columns as door
 from shortlist.data import csv_files
 from shortlist.data.columns import FIRST_SECOND, STANDARD, Frame, place, refuse, rename_columns, suggest
 from shortlist.data.log import Log, Mask
+from shortlist.data.parquet_files import read_parquet
 from shortlist.data.vocabulary import Vocabulary
 from shortlist.errors import DataError
 
@@ -42,6 +43,7 @@ class Dataset:
         given_items: the item table as given, without the items found only in the interactions; ``None`` = none.
         given_users: likewise.
         whole_time_kind: the `time_kind` of the data set that these interactions were taken from, if they were.
+        validation: the `summary` of the validation that the data went through, JSON; ``None`` = through none.
 
     >>> log = pl.DataFrame({"user_id": [1, 1], "item_id": ["a", "b"], "rating": [4, 5]})
     >>> dataset = Dataset.from_frames(log)
@@ -57,6 +59,7 @@ class Dataset:
     given_items: Table = None
     given_users: Table = None
     whole_time_kind: TimeKind | None = None
+    validation: dict[str, Any] | None = None
 
     @classmethod
     def from_frames(
@@ -134,7 +137,7 @@ class Dataset:
     ) -> "Dataset":
         """Read Parquet files; arguments and errors as in `from_frames`, or a file is missing or damaged."""
         paths = {"interactions": interactions, "items": items, "users": users}
-        frames = {kind: None if path is None else _read_parquet(Path(path)) for kind, path in paths.items()}
+        frames = {kind: None if path is None else read_parquet(Path(path)) for kind, path in paths.items()}
         return cls._checked(frames, {kind: str(path) for kind, path in paths.items()}, columns or {}, (), name)
 
     @classmethod
@@ -175,7 +178,7 @@ class Dataset:
     def with_interactions(self, interactions: pl.DataFrame) -> "Dataset":
         """The same items and users as given, with some of these interactions; their times stay of the same kind."""
         part = self.assemble(interactions, self.given_items, self.given_users, notes=self.notes, name=self.name)
-        return replace(part, whole_time_kind=self.time_kind)
+        return replace(part, whole_time_kind=self.time_kind, validation=self.validation)
 
     def __len__(self) -> int:
         return len(self.interactions)
@@ -330,16 +333,17 @@ def _check_attributes(frame: pl.DataFrame, key: str, interactions: pl.DataFrame,
             f"{place(origin, 0)}, column {key!r}: got {ids[0]!r} ({ids.dtype}), expected {kind} "
             f"as in the interactions ({interactions[key][0]!r}): ids of another kind join with nothing"
         )
-    attributes = [_check_attribute(frame[column], origin) for column in frame.columns if column != key]
+    attributes = [check_attribute(frame[column], origin) for column in frame.columns if column != key]
     return pl.DataFrame([ids.alias(key), *attributes])
 
 
-def _check_attribute(series: pl.Series, origin: str) -> pl.Series:
+def check_attribute(series: pl.Series, origin: str) -> pl.Series:
+    """An attribute in the type in which it is kept."""
     kind = series.dtype
     if kind in (pl.Null, pl.Categorical) or isinstance(kind, pl.Enum):
         return series.cast(pl.String)
     if isinstance(kind, pl.Array):
-        return _check_attribute(series.arr.to_list(), origin)
+        return check_attribute(series.arr.to_list(), origin)
     if isinstance(kind, pl.List) and not kind.inner.is_nested():
         return series.cast(pl.List(pl.String))
     if kind.is_decimal() or kind.is_float():
@@ -397,12 +401,3 @@ def _bytes_of(series: pl.Series) -> bytes:
         nulls = series.is_null().to_numpy().tobytes()
         return nulls + series.fill_null(0).to_numpy().tobytes()
     return series.to_frame().write_ndjson().encode()
-
-
-def _read_parquet(path: Path) -> pl.DataFrame:
-    if not path.is_file():
-        raise DataError(f"{path}: no such file")
-    try:
-        return pl.read_parquet(path, glob=False)
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise DataError(f"{path}: not readable as Parquet: {(str(error).splitlines() or [''])[0]}") from error

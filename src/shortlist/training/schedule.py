@@ -86,6 +86,7 @@ def train(
             "time": dataset.time_kind,
             "repeat_share": round(dataset.repeat_share, 6),
             "notes": list(dataset.notes),
+            "validation": dataset.validation,
         },
         "filter_seen": filter_seen,
         "sources_left_out": plan.left_out,
