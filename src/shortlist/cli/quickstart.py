@@ -51,12 +51,12 @@ def quickstart(
     ] = None,
 ) -> None:
     """Run the tutorial's two-stage system and this project's own on MovieLens 100K; recommend films to user 42."""
-    from shortlist.data.movielens import movielens
-    from shortlist.training.tutorial import beside_it, run_tutorial
-
     check_model_out(out, "--out")
     if json_file is not None:
         check_file_out(json_file, "--json")
+    from shortlist.data.movielens import movielens
+    from shortlist.training.tutorial import beside_it, run_tutorial
+
     say("fetching MovieLens 100K")
     with download_bar("ml-100k") as progress:
         dataset = movielens("100k", data, progress=progress)

@@ -58,7 +58,7 @@ def describe(dataset: Dataset) -> Description:
         other_columns=tuple(name for name in interactions.columns if name not in STANDARD),
         attributes=(*_attributes("items", dataset.items), *_attributes("users", dataset.users)),
         cold_start=_cold_start(dataset),
-        validation=getattr(dataset, "validation", None),
+        validation=dataset.validation,
     )
 
 
