@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from shortlist.config import PositiveSettings
-from shortlist.data.dataset import Dataset
+from shortlist.data.dataset import REPEATS, Dataset
 from shortlist.data.log import Floats, Log, Mask, Rows
 from shortlist.data.split import Protocol, check_leakage
 from shortlist.data.vocabulary import Vocabulary
@@ -50,8 +50,6 @@ from shortlist.evaluation.suspicion import suspicions
 from shortlist.requests import Request, parse_k
 
 ACCURACY_DEPTHS = (1, 5, 10, 50, 100)
-REPEATS = 0.1
-"""From this share of repeated pairs on, a callable's headline keeps seen items, as a cascade's default would."""
 
 
 def evaluate(
@@ -229,6 +227,7 @@ class Exam:
 
     def results(self, questions: Questions) -> list[Result]:
         """Seen removed and kept, the model's own way first."""
+        # A callable's headline keeps seen items where a cascade's default would.
         removed_first = self.model.filter_seen if self.is_cascade else self.train.repeat_share < REPEATS
         plain = questions.request(self.log, self.train.user_vocabulary, self.catalogue, self.positive.min_rating)
         ask = self._asker(questions, plain)
@@ -430,7 +429,7 @@ def _data(
         "catalogue_items": len(catalogue),
         "unknown_items": len(np.unique(labels[~is_known[labels]])),
         "unknown_item_rows": int((~is_known[labels]).sum()),
-        "validation": getattr(train, "validation", None),
+        "validation": train.validation,
     }
 
 
