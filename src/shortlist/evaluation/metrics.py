@@ -290,20 +290,20 @@ def average_ranks(
         raise DataError(f"each test row needs a user and an item; got {row_users.shape} and {row_items.shape}")
     check_rows(row_users, scores.shape[0], "row_users")
     check_rows(row_items, scores.shape[1], "row_items")
-    ranks = np.empty(len(row_users))
+    scores = np.where(np.isnan(scores), -np.inf, scores)
+    own = scores[row_users, row_items]
+    higher, equal = np.empty(len(own)), np.empty(len(own))
     order = np.argsort(row_users, kind="stable")
     users, starts = np.unique(row_users[order], return_index=True)
     for user, rows in zip(
         users, np.split(order, starts[1:]), strict=False
     ):  # no users: split still gives one empty part
-        values = np.where(np.isnan(scores[user]), -np.inf, scores[user])
-        own = values[row_items[rows]]
-        out = np.zeros(len(values), dtype=np.bool_) if excluded is None else excluded[user]
-        competing = np.sort(values[~out])
-        not_higher = np.searchsorted(competing, own, side="right")
-        equal_others = not_higher - np.searchsorted(competing, own, side="left") - ~out[row_items[rows]]
-        ranks[rows] = 1 + len(competing) - not_higher + equal_others / 2
-    return ranks
+        competing = np.sort(scores[user] if excluded is None else scores[user, ~excluded[user]])
+        not_higher = competing.searchsorted(own[rows], side="right")
+        higher[rows] = len(competing) - not_higher
+        equal[rows] = not_higher - competing.searchsorted(own[rows], side="left")
+    itself = 1 if excluded is None else ~excluded[row_users, row_items]  # among the equal ones, if it competes
+    return 1 + higher + (equal - itself) / 2
 
 
 def accuracy_at(ranks: NDArray[np.float64], ks: Sequence[int]) -> dict[int, float]:
