@@ -165,3 +165,14 @@ def test_promotion_is_refused_where_the_version_is_worse(run, place):
     done = run("models", "promote", place / "both", made["better"], *asked)
     assert done.code == 0
     assert "better: NDCG@10" in done.err
+
+
+def test_what_was_set_aside_stands_in_the_report(run, place, tmp_path):
+    lines = (place / "log.csv").read_text().splitlines()
+    broken = lines[5].split(",")
+    (tmp_path / "dirty.csv").write_text("\n".join([*lines, ",".join(["", *broken[1:]]), "1,2"]) + "\n")
+    asked = ("evaluate", tmp_path / "dirty.csv", "--config", place / "quick.toml", "--protocol", "random")
+    done = run(*asked)
+    assert f"Before the split 2 of {len(lines) + 1:,} rows were set aside: " in done.out
+    data = json.loads(run(*asked, "--json").out)["data"]
+    assert data["validation"]["rows_kept"] == len(lines) - 1

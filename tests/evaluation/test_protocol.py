@@ -420,3 +420,20 @@ def test_rows_seen_before_are_counted():
     assert again > 0
     assert report.result(seen="removed").seen_before == again
     assert report.result(seen="kept").seen_before == 0
+
+
+def test_every_figure_has_its_interval(time_case):
+    train, test, model = time_case
+    report = evaluate(model, train, test)
+    stages = report.results[0].stages
+    for name, mean in (
+        ("recall:union", stages.recall_union),
+        ("recall:candidates", stages.recall_candidates),
+        ("order:ranker", stages.ndcg_ranker),
+        ("recall:ease", next(one.recall for one in stages.sources if one.name == "ease")),
+    ):
+        interval = stages.intervals[name]
+        assert interval.low <= interval.mean == mean <= interval.high
+    assert report.ratings.rmse_low <= report.ratings.rmse <= report.ratings.rmse_high
+    assert "recall of the candidates [" in report.table()
+    assert set(report.to_dict()["results"][0]["stages"]["intervals"]["order:fusion"]) == {"mean", "low", "high", "n"}

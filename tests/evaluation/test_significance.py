@@ -18,6 +18,7 @@ from shortlist.evaluation.significance import (
     holm,
     paired_interval,
     randomisation_test,
+    ratio_interval,
 )
 
 # Intervals --------------------------------------------------------------------
@@ -227,3 +228,40 @@ def test_intervals_of_several_columns_leave_out_users_with_a_gap_and_refuse_uneq
         bootstrap_intervals({"a": np.ones(1), "b": np.ones(2)})
     with pytest.raises(DataError, match="1 are infinite"):
         bootstrap_intervals({"a": np.array([np.inf, 1.0])})
+
+
+def test_a_ratio_is_resampled_by_user():
+    """Against the delta method, on users with very different numbers of rows."""
+    rng = np.random.default_rng(0)
+    counts = rng.integers(1, 200, 400).astype(np.float64)
+    sums = counts * rng.normal(1.0, 0.3, 400)
+    interval = ratio_interval(sums, counts, seed=1)
+    ratio = sums.sum() / counts.sum()
+    deviation = np.sqrt(((sums - ratio * counts) ** 2).sum()) / counts.sum()
+    assert interval.mean == pytest.approx(ratio)
+    assert interval.high - interval.low == pytest.approx(2 * 1.96 * deviation, rel=0.08)
+    assert interval.low < ratio < interval.high
+    assert interval.n == 400
+
+
+def test_a_ratio_of_many_users_is_as_wide_as_of_all():
+    rng = np.random.default_rng(0)
+    counts = rng.integers(1, 9, 25_000).astype(np.float64)
+    sums = counts * rng.normal(1.0, 0.3, 25_000)
+    interval = ratio_interval(sums, counts, resamples=500)
+    deviation = np.sqrt(((sums - interval.mean * counts) ** 2).sum()) / counts.sum()
+    assert interval.high - interval.low == pytest.approx(2 * 1.96 * deviation, rel=0.15)
+
+
+@pytest.mark.parametrize(
+    ("above", "below"), [([1.0], [0.0]), ([1.0], [1.0, 1.0]), ([np.nan], [1.0]), ([1.0], [np.nan])]
+)
+def test_what_is_no_ratio(above, below):
+    with pytest.raises(DataError, match="ratio"):
+        ratio_interval(np.array(above), np.array(below))
+
+
+def test_a_ratio_of_one_user_or_none():
+    assert np.isnan(ratio_interval(np.array([2.0]), np.array([4.0])).low)
+    assert ratio_interval(np.array([2.0]), np.array([4.0])).mean == 0.5
+    assert np.isnan(ratio_interval(np.array([]), np.array([])).mean)

@@ -92,6 +92,8 @@ class Stages:
         ndcg_ranker: the same candidates in the order of the ranker: the model itself, where k is at most n.
         ndcg_oracle: the same candidates with the relevant ones first.
         ranker_lift: ranker - fusion, paired over users.
+        intervals: 95 %, of each figure above: ``recall:NAME`` and ``alone:NAME`` of the sources, ``recall:union``,
+            ``recall:candidates``, ``order:fusion``, ``order:ranker``, ``order:oracle``.
     """
 
     n: int
@@ -102,6 +104,7 @@ class Stages:
     ndcg_ranker: float
     ndcg_oracle: float
     ranker_lift: Difference
+    intervals: dict[str, Interval]
 
 
 @dataclass(frozen=True)
@@ -181,11 +184,15 @@ class RatingFigures:
 
     Attributes:
         n: number of rows; unknown users and items included.
+        rmse_low: lower end of the 95% interval of the RMSE, users resampled; ``nan`` for a single user.
+        rmse_high: upper end.
         rmse_mean: of answering the training mean always.
     """
 
     n: int
     rmse: float
+    rmse_low: float
+    rmse_high: float
     mae: float
     rmse_mean: float
     mae_mean: float

@@ -44,7 +44,7 @@ from shortlist.evaluation.lists import Relevant
 from shortlist.evaluation.metrics import PerUser, mean_over_users
 from shortlist.evaluation.questions import Questions, infer_protocol, make_questions
 from shortlist.evaluation.report import Report
-from shortlist.evaluation.significance import Interval, bootstrap_intervals, randomisation_test
+from shortlist.evaluation.significance import Interval, bootstrap_intervals, randomisation_test, ratio_interval
 from shortlist.evaluation.slices import make_parts, measure_slices
 from shortlist.evaluation.suspicion import suspicions
 from shortlist.requests import Request, parse_k
@@ -354,7 +354,8 @@ class Exam:
         return {metric: intervals[metric] for metric in METRICS}, differences
 
     def _stages(self, answers: Answers, differences: dict[tuple[str, str], Difference]) -> Stages:
-        mean = {name: mean_over_users(values).mean for name, values in answers.stages.items()}
+        intervals = bootstrap_intervals(answers.stages, seed=self.seed, resamples=RESAMPLES)
+        mean = {name: interval.mean for name, interval in intervals.items()}
         return Stages(
             self.model.config.retrieval.candidates,
             tuple(
@@ -373,6 +374,7 @@ class Exam:
             mean["order:ranker"],
             mean["order:oracle"],
             differences["ranker", "lift"],
+            intervals,
         )
 
 
@@ -408,9 +410,14 @@ def rating_figures(model: Model, train: Dataset, test: Dataset) -> RatingFigures
     actual = rated["rating"].to_numpy()
     predicted = model.predict_ratings(rated.select("user_id", "item_id"))["predicted_rating"].to_numpy()
     mean = np.full(len(actual), float(cast(float, train.interactions["rating"].mean())))
+    users = rated["user_id"].rank("dense").to_numpy() - 1
+    errors: PerUser = np.bincount(users, (predicted - actual) ** 2).astype(np.float64)
+    squares = ratio_interval(errors, np.bincount(users).astype(np.float64))
     return RatingFigures(
         len(actual),
         metrics.rmse(predicted, actual),
+        float(np.sqrt(squares.low)),
+        float(np.sqrt(squares.high)),
         metrics.mae(predicted, actual),
         metrics.rmse(mean, actual),
         metrics.mae(mean, actual),

@@ -157,7 +157,8 @@ class Report:
         if self.ratings is not None:
             r = self.ratings
             lines.append(
-                f"\nRatings of {r.n:,} test rows: RMSE {r.rmse:.4f} (always the mean: {r.rmse_mean:.4f}), "
+                f"\nRatings of {r.n:,} test rows: RMSE {r.rmse:.4f} [{r.rmse_low:.4f}, {r.rmse_high:.4f}] (always "
+                f"the mean: {r.rmse_mean:.4f}), "
                 f"MAE {r.mae:.4f} ({r.mae_mean:.4f})"
             )
         if self.latency_ms is not None:

@@ -122,6 +122,47 @@ def bootstrap_intervals(
     }
 
 
+def ratio_interval(
+    numerators: Values, denominators: Values, *, seed: int = 0, resamples: int = 2_000, level: float = 0.95
+) -> Interval:
+    """The bootstrap interval of a sum divided by a sum, users resampled: the mean over the rows of users who have many.
+
+    Rows of one user hang together, so users are drawn, not rows; for example squared errors and numbers of ratings.
+    With more than `MAX_UNITS` users, random groups are drawn instead.
+
+    Args:
+        numerators: float64 (n_users,), finite.
+        denominators: float64 (n_users,), above 0.
+
+    Returns:
+        ``n`` counts the users.
+
+    Raises:
+        DataError: the lengths differ, or a value is out of range.
+        ConfigError: resamples or level out of range.
+
+    >>> ratio_interval(np.array([4.0, 1.0]), np.array([4.0, 4.0]))
+    Interval(mean=0.625, low=0.25, high=1.0, n=2)
+    """
+    check_settings(resamples, level)
+    above, below = one_dimensional(numerators), one_dimensional(denominators)
+    if len(above) != len(below) or not np.isfinite(above).all() or not (below > 0).all():
+        raise DataError("a ratio needs as many finite numerators as denominators above 0, one of each per user")
+    n = len(above)
+    mean = float(above.sum() / below.sum()) if n else float("nan")
+    if n < 2:
+        return Interval(mean, float("nan"), float("nan"), n)
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(n) if n > MAX_UNITS else np.arange(n)
+    table = summed(np.stack([above, below], axis=1)[order], -(-n // MAX_UNITS))  # (n_units, 2)
+    ratios = []
+    for rows in block_sizes(resamples, len(table)):
+        sums = table[rng.integers(0, len(table), (rows, len(table)))].sum(axis=1)  # (rows, 2)
+        ratios.append(sums[:, 0] / sums[:, 1])
+    low, high = np.quantile(np.concatenate(ratios), [(1 - level) / 2, (1 + level) / 2])
+    return Interval(mean, float(low), float(high), n)
+
+
 def summed(table: Values, group_size: int) -> Values:
     """The sums of groups of that many consecutive rows, the last one filled up with zeros."""
     if group_size <= 1:

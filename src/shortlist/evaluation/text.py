@@ -55,7 +55,19 @@ def _stages_text(stages: Stages, k: int) -> list[str]:
         ["oracle", "", "", number(stages.ndcg_oracle), ""],
     ]
     columns = ["stage", f"recall@{stages.n}", f"NDCG@{k} alone", "same candidates", "model - alone"]
-    return [*aligned([columns, *rows]), f"  Ranker's lift over fusion: {difference_text(stages.ranker_lift)}"]
+    ends = {
+        name: f"[{number(stages.intervals[key].low)}, {number(stages.intervals[key].high)}]"
+        for name, key in (("candidates", "recall:candidates"), ("fusion", "order:fusion"), ("ranker", "order:ranker"))
+    }
+    intervals = (
+        f"  95% intervals: recall of the candidates {ends['candidates']}, NDCG of fusion {ends['fusion']}, of the "
+        f"ranker {ends['ranker']}"
+    )
+    return [
+        *aligned([columns, *rows]),
+        intervals,
+        f"  Ranker's lift over fusion: {difference_text(stages.ranker_lift)}",
+    ]
 
 
 def _slices_text(one: Result, k: int) -> list[str]:
