@@ -8,7 +8,7 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -244,8 +244,9 @@ def _workplace() -> Iterator[Path]:
     try:
         cache.mkdir(parents=True, exist_ok=True)
         for leftover in cache.glob(".unfinished-*"):
-            if leftover.stat().st_mtime < time.time() - DAY_SECONDS:
-                shutil.rmtree(leftover, ignore_errors=True)
+            with suppress(FileNotFoundError):  # another process may have just finished with it
+                if leftover.stat().st_mtime < time.time() - DAY_SECONDS:
+                    shutil.rmtree(leftover, ignore_errors=True)
         with TemporaryDirectory(dir=cache, prefix=".unfinished-") as folder:
             yield Path(folder)
     except DownloadError:
