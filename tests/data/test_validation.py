@@ -342,7 +342,9 @@ class TestWarnings:
             "users_without_interactions": ("users", 2, 1),
         }
         messages = [one.message for one in found.of("warning")]
-        assert any("11 of 13 items of the interactions are not in the item table" in message for message in messages)
+        assert any("11 of 13 items of the interactions are not in the item table (" in message for message in messages)
+        finding = check(LOG, {**ITEMS, "item_id": ["i0", *(f" I{item}" for item in range(1, 13))]}).findings[0]
+        assert "not in the item table; without blanks, case and leading zeros 12 would be" in finding.message
         assert found.dataset.items["item_id"].to_list()[:4] == ["i0", "i1", "z", "y"]
 
     @pytest.mark.parametrize("column", ["user_id", "item_id"])
@@ -361,6 +363,10 @@ class TestWarnings:
         assert "dominant_user" in warned(check({"user_id": users, "item_id": range(1_020)}))
         users = [*range(900), *[10**6] * 99]
         assert "dominant_user" not in warned(check({"user_id": users, "item_id": range(999)}))
+        users = [*(row % 20 for row in range(100)), *[99] * 15]  # three times the median
+        assert "dominant_user" not in warned(check({"user_id": users, "item_id": range(115)}))
+        users = [*(row % 20 for row in range(100)), *[99] * 100]
+        assert "dominant_user" in warned(check({"user_id": users, "item_id": range(200)}))
 
     def test_times(self):
         assert warned(check({**LOG, "timestamp": [T + 86_400 * row for row in range(N)]})) == set()

@@ -11,7 +11,7 @@ SEVERITIES: tuple[Severity, ...] = ("refused", "set_aside", "converted", "warnin
 CHECKS: dict[str, tuple[Severity, str]] = {
     "no_such_file": ("refused", "there is no file of that name, or it is a folder"),
     "unknown_kind": ("refused", "the name ends neither in .csv, .tsv, .txt, .dat nor in .parquet, .pq"),
-    "empty_file": ("refused", "the file holds nothing but blanks"),
+    "empty_file": ("refused", "the file holds nothing but blanks or zero bytes"),
     "binary_file": ("refused", "a file called a text is compressed, a workbook, or for the most part no text"),
     "truncated_parquet": ("refused", "the file begins as Parquet, but its end is missing"),
     "damaged_parquet": ("refused", "the file ends in .parquet and cannot be read as that"),
@@ -74,11 +74,11 @@ CHECKS: dict[str, tuple[Severity, str]] = {
     "users_without_interactions": ("warning", "users of the user table are in no interaction"),
     "dominant_user": (
         "warning",
-        "one user, perhaps a bot, has more than half of the log, or more than a tenth and 100 times the median",
+        "one user, perhaps a bot, has half of the log or more, or a tenth and 20 times the median",
     ),
     "dominant_item": (
         "warning",
-        "one item has more than half of the log, or more than a tenth and 100 times the median",
+        "one item has half of the log or more, or a tenth and 20 times the median",
     ),
     "few_users": ("warning", "fewer than 10 users"),
     "few_items": ("warning", "fewer than 10 items"),

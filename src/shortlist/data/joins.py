@@ -33,6 +33,7 @@ def check_joins(log: CheckedTable, table: CheckedTable, key: str) -> None:
     if len(unknown):
         rows = log.clean[key].is_in(unknown.implode()).fill_null(False) & log.kept
         what = f"{len(unknown):,} of {len(used):,} {kind} of the interactions are not in the {kind[:-1]} table"
+        what += _hint(unknown, extra)
         log.note(f"{kind}_without_attributes", what, key, rows)
     if len(extra):
         rows = table.clean[key].is_in(extra.implode()).fill_null(False) & table.kept

@@ -12,7 +12,7 @@ from shortlist.data.columns import FIRST_SECOND
 DAY, YEAR = 86_400, 366 * 86_400
 FEW = 10
 MOST_OF_THE_LOG = 0.5
-MUCH_OF_THE_LOG, TIMES_MEDIAN = 0.1, 100
+MUCH_OF_THE_LOG, TIMES_MEDIAN = 0.1, 20
 MIDNIGHT_SHARE = 0.9
 OLD_YEARS, OLD_SHARE = 20, 0.01
 
@@ -64,7 +64,7 @@ def _counts(log: pl.DataFrame, column: str) -> Iterator[Suspicion]:
         return
     name, most = counts.row(0)
     share, median = most / len(log), float(np.median(counts["count"].to_numpy()))
-    if share > MOST_OF_THE_LOG or (share > MUCH_OF_THE_LOG and most >= TIMES_MEDIAN * median):
+    if share >= MOST_OF_THE_LOG or (share >= MUCH_OF_THE_LOG and most >= TIMES_MEDIAN * median):
         what = f"one {kind}, {name!r}, has {share:.0%} of the log (the median is {median:g})"
         yield Suspicion(f"dominant_{kind}", what + (": a bot?" if kind == "user" else ""), column, log[column] == name)
 

@@ -187,7 +187,11 @@ class TestEncodings:
             read(content)
         assert caught.value.check == "binary_file"
 
-    @pytest.mark.parametrize("content", ["", "\n", " \r\n \n"])
+    def test_zeros_at_the_end(self, read):
+        made = read(b"a,b\n1,x\n2,y\n" + b"\0" * 900)
+        assert (rows(made), broken(made)) == ([["1", "x"], ["2", "y"]], [(2, 4, "invalid_bytes")])
+
+    @pytest.mark.parametrize("content", ["", "\n", " \r\n \n", "\0" * 900])
     def test_empty(self, read, content):
         with pytest.raises(Refusal, match=r"log\.csv: the file is empty"):
             read(content)

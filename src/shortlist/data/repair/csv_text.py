@@ -75,7 +75,7 @@ def read_repaired(path: Path, separator: str | None = None, encoding: str | None
     lead = len(data) - len(data.lstrip(b"\r\n"))
     lines_before = data[:lead].count(b"\n")
     data = data[lead:].rstrip(b"\r\n")
-    if not data.strip():
+    if not data.strip(b"\0 \t\r\n"):
         raise Refusal("empty_file", f"{path}: the file is empty")
     separator, note = _separator(data, path, separator)
     if separator == DOUBLE_COLON:

@@ -80,9 +80,9 @@ def to_utf8(data: bytes, origin: str, encoding: str | None) -> tuple[bytes, str 
 
 
 def _is_binary(data: bytes) -> bool:
-    """More than one in twenty of the first bytes are control characters."""
+    """More than one in twenty of the first bytes are control characters; zeros are left to `broken_bytes`."""
     head = np.frombuffer(data[:SAMPLE_BYTES], np.uint8)
-    control = (head < 32) & ~np.isin(head, (9, 10, 12, 13))
+    control = (head < 32) & ~np.isin(head, (0, 9, 10, 12, 13))
     return len(head) > 0 and float(control.mean()) > CONTROL_SHARE
 
 

@@ -80,7 +80,13 @@ def clean_times(series: pl.Series, now: float) -> Cleaned:
     )
     made = pl.select(pl.when(pl.Series(usable & ~absurd)).then(pl.Series(seconds)).alias(series.name)).to_series()
     if times.written:
-        conversions.append(Conversion("dates_as_text", pl.Series(times.is_moment), "held dates; they were read as UTC"))
+        conversions.append(
+            Conversion(
+                "dates_as_text",
+                pl.Series(times.is_moment),
+                "held dates; they became seconds (UTC where no zone stands)",
+            )
+        )
     return Cleaned(made, problems, tuple(conversions))
 
 
