@@ -135,7 +135,7 @@ def print_tables(results: Results) -> None:
     table(["the same job", "TensorFlow Recommenders", "Shortlist"])
     for k in KS:
         found = ([run["accuracy"][str(k)] for run in results[f"{side} retrieval"]] for side in ("peer", "ours"))
-        row([f"top-{k} accuracy, seen kept", *(spread(values) for values in found)])
+        row([f"top-{k} accuracy, seen kept", *(f"{np.median(v):.4f} ({min(v):.4f} to {max(v):.4f})" for v in found)])
     for name in (TUTORIALS, SMALL_BATCHES):
         sides = (reached(results, results[f"{side} ranking, {name}"]) for side in ("peer", "ours"))
         row([f"RMSE on validation, {name}", *sides])
