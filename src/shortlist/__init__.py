@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from shortlist.config import Config as Config
     from shortlist.config import load_config as load_config
     from shortlist.data.dataset import Dataset as Dataset
-    from shortlist.data.describe import describe as describe
+    from shortlist.data.description.describe import describe as describe
     from shortlist.data.movielens import movielens as movielens
     from shortlist.data.split import Split as Split
     from shortlist.data.split import check_leakage as check_leakage
     from shortlist.data.split import split as split
     from shortlist.data.split import split_rolling as split_rolling
-    from shortlist.data.validation import Validation as Validation
-    from shortlist.data.validation import validate as validate
+    from shortlist.data.validation.validate import Validation as Validation
+    from shortlist.data.validation.validate import validate as validate
     from shortlist.errors import ArtifactError as ArtifactError
     from shortlist.errors import ConfigError as ConfigError
     from shortlist.errors import DataError as DataError
@@ -61,12 +61,12 @@ _HOME = {
     "Config": "config",
     "Dataset": "data.dataset",
     "Split": "data.split",
-    "Validation": "data.validation",
+    "Validation": "data.validation.validate",
     "Report": "evaluation.report",
     "check_leakage": "data.split",
     "compare": "evaluation.compare",
     "compare_models": "evaluation.compare",
-    "describe": "data.describe",
+    "describe": "data.description.describe",
     "evaluate": "evaluation.protocol",
     "evaluate_rolling": "evaluation.rolling",
     "gate": "evaluation.gate",
@@ -76,7 +76,7 @@ _HOME = {
     "split": "data.split",
     "split_rolling": "data.split",
     "train": "training.schedule",
-    "validate": "data.validation",
+    "validate": "data.validation.validate",
 }
 __all__ = [*_HOME, "__version__"]
 

@@ -1,7 +1,7 @@
 import json
 
 from shortlist.cli.console import read_data
-from shortlist.data.describe import describe
+from shortlist.data.description.describe import describe
 
 
 def test_a_table_and_the_same_as_json(run, files):

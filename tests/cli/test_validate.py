@@ -7,8 +7,8 @@ import pytest
 from shells import shell
 
 import shortlist as sl
-from shortlist.data.set_aside import place_beside, write_set_aside
 from shortlist.data.synthetic import two_tastes
+from shortlist.data.validation.set_aside import place_beside, write_set_aside
 from shortlist.errors import ConfigError
 
 DIRT = "\n".join([",3,1600000000,4", "1,3,-5,4", "1,3,1600000000,nan", "1,3,1600000000", "2,4,1600000000,x"]) + "\n"

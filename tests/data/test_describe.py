@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import shortlist as sl
 from shortlist.data.dataset import Dataset
-from shortlist.data.describe import describe
+from shortlist.data.description.describe import describe
 from shortlist.data.synthetic import chain, shop, two_tastes
 
 START = 1_600_000_000

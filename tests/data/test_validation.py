@@ -11,8 +11,8 @@ import pytest
 
 import shortlist as sl
 from shortlist.data.dataset import Dataset
-from shortlist.data.findings import CHECKS
-from shortlist.data.validation import validate
+from shortlist.data.validation.findings import CHECKS
+from shortlist.data.validation.validate import validate
 from shortlist.errors import ConfigError, DataError
 
 NOW = 1_700_000_000

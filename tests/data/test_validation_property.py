@@ -4,7 +4,7 @@ import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shortlist.data.validation import validate
+from shortlist.data.validation.validate import validate
 
 NOW = 1_700_000_000
 T = 900_000_000

@@ -140,8 +140,8 @@ def read_data(
 def _validated(
     data: Path, items: Path | None, users: Path | None, columns: dict[str, str], set_aside: Path | None
 ) -> "Dataset":
-    from shortlist.data.set_aside import holds_set_aside, write_set_aside
-    from shortlist.data.validation import validate
+    from shortlist.data.validation.set_aside import holds_set_aside, write_set_aside
+    from shortlist.data.validation.validate import validate
 
     found = validate(data, items, users, columns, name=data.stem)
     dataset = found.dataset

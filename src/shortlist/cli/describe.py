@@ -22,7 +22,7 @@ def describe(
     as_json: JsonFlag = False,
 ) -> None:
     """Say what is in a log: sizes, long tail, times, repeats, ratings, attributes, and which target fits."""
-    from shortlist.data.describe import describe as look
+    from shortlist.data.description.describe import describe as look
 
     found = look(read_data(data, items, users, column, folder))
     if as_json:

@@ -48,7 +48,7 @@ def train(
     as_json: JsonFlag = False,
 ) -> None:
     """Fit both stages on a log of interactions, save the model, and say what each stage did."""
-    from shortlist.data.set_aside import place_beside
+    from shortlist.data.validation.set_aside import place_beside
     from shortlist.training.schedule import train as train_model
 
     check_model_out(out, "--out")

@@ -61,8 +61,8 @@ def validate(
     as_json: JsonFlag = False,
 ) -> None:
     """Check a log and its tables: what is refused, set aside, converted or strange. Exit code 1 if it is refused."""
-    from shortlist.data.set_aside import place_beside, write_set_aside, write_table
-    from shortlist.data.validation import validate as check
+    from shortlist.data.validation.set_aside import place_beside, write_set_aside, write_table
+    from shortlist.data.validation.validate import validate as check
 
     inputs = [*files, *(path for path in (items, users) if path is not None)]
     for option, path in (("--out", out), ("--set-aside", set_aside)):

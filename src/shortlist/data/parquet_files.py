@@ -4,7 +4,7 @@ from pathlib import Path
 
 import polars as pl
 
-from shortlist.data.findings import Refusal
+from shortlist.data.validation.findings import Refusal
 
 MAGIC = b"PAR1"
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from shortlist.data.findings import Refusal
+from shortlist.data.validation.findings import Refusal
 
 NULL_WORDS = ("", "nan", "null", "none", "<na>", "nat", r"\n")
 """Texts that stand for null, in lower case and without the blanks around them; the last is SQL's ``\\N``."""

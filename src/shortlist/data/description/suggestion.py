@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from shortlist.data.description import Description
+    from shortlist.data.description.figures import Description
 
 ENOUGH = 100
 """Users asked. A metric in [0, 1] that varies by .3 from user to user then has a 95% interval of about ±.06."""

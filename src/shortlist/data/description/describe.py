@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from shortlist.data.columns import STANDARD
 from shortlist.data.dataset import REPEATS, Dataset, attribute_kind
-from shortlist.data.description import (
+from shortlist.data.description.figures import (
     Attribute,
     ColdStart,
     Description,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from shortlist.data.description import Attribute, Description, Numbers, Spread
+    from shortlist.data.description.figures import Attribute, Description, Numbers, Spread
 
 BAR = 30
 UNITS = {

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 import polars as pl
 
 from shortlist.data import csv_files
-from shortlist.data.checking import CheckedTable
 from shortlist.data.columns import STANDARD, likely_column, suggest
 from shortlist.data.dataset import check_attribute
-from shortlist.data.findings import Refusal
-from shortlist.data.joins import check_joins, unify_ids
-from shortlist.data.repair.duplicates import duplicate_rows
-from shortlist.data.repair.times import clean_times
-from shortlist.data.repair.values import Cleaned, clean_events, clean_ids, clean_numbers
-from shortlist.data.suspicions import suspicions, times_are_usable
+from shortlist.data.validation.checking import CheckedTable
+from shortlist.data.validation.findings import Refusal
+from shortlist.data.validation.joins import check_joins, unify_ids
+from shortlist.data.validation.repair.duplicates import duplicate_rows
+from shortlist.data.validation.repair.times import clean_times
+from shortlist.data.validation.repair.values import Cleaned, clean_events, clean_ids, clean_numbers
+from shortlist.data.validation.suspicions import suspicions, times_are_usable
 from shortlist.errors import DataError
 
 IDS = ("user_id", "item_id")

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from shortlist.data.checking import EMPTY_ASIDE, CheckedTable
 from shortlist.data.columns import Frame, is_null, to_polars
-from shortlist.data.findings import Finding, Refusal, Severity, shown
 from shortlist.data.parquet_files import read_parquet
-from shortlist.data.repair.csv_text import read_repaired
-from shortlist.data.repair.values import text_of
+from shortlist.data.validation.checking import EMPTY_ASIDE, CheckedTable
+from shortlist.data.validation.findings import Finding, Refusal, Severity, shown
+from shortlist.data.validation.repair.csv_text import read_repaired
+from shortlist.data.validation.repair.values import text_of
 from shortlist.errors import DataError
 
 CSV_ENDINGS = (".csv", ".tsv", ".txt", ".dat")

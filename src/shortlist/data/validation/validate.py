@@ -8,12 +8,12 @@ from typing import Any
 
 import polars as pl
 
-from shortlist.data.checking import EMPTY_ASIDE, CheckedTable
-from shortlist.data.checks import KEYS, check_attributes, check_log, relate
 from shortlist.data.columns import Frame, rename_columns
 from shortlist.data.dataset import Dataset
-from shortlist.data.findings import SEVERITIES, Finding, Refusal
-from shortlist.data.reading import Reading, read_files, read_frame
+from shortlist.data.validation.checking import EMPTY_ASIDE, CheckedTable
+from shortlist.data.validation.checks import KEYS, check_attributes, check_log, relate
+from shortlist.data.validation.findings import SEVERITIES, Finding, Refusal
+from shortlist.data.validation.reading import Reading, read_files, read_frame
 from shortlist.errors import DataError
 
 Source = str | Path | Frame

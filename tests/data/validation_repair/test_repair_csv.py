@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shortlist.data.findings import Refusal
-from shortlist.data.repair import records
-from shortlist.data.repair.csv_text import read_repaired
-from shortlist.data.repair.encodings import broken_bytes
-from shortlist.data.repair.records import find_records
+from shortlist.data.validation.findings import Refusal
+from shortlist.data.validation.repair import records
+from shortlist.data.validation.repair.csv_text import read_repaired
+from shortlist.data.validation.repair.encodings import broken_bytes
+from shortlist.data.validation.repair.records import find_records
 from shortlist.errors import ConfigError
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from shortlist.data.findings import CHECKS, Finding, Severity, shown
-from shortlist.data.repair.values import Cleaned, text_of
+from shortlist.data.validation.findings import CHECKS, Finding, Severity, shown
+from shortlist.data.validation.repair.values import Cleaned, text_of
 
 REPEATS = ("duplicate_event", "conflicting_duplicate", "repeated_id")
 """These refuse nothing, however many rows they set aside: what is left is whole."""

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shortlist.data.dataset import TimeKind
-from shortlist.data.description_text import as_text
-from shortlist.data.suggestion import Suggestion, suggest
+from shortlist.data.description.suggestion import Suggestion, suggest
+from shortlist.data.description.text import as_text
 
 Moment = str | int
 """An ISO 8601 date and time (UTC) where times are seconds, else a place in the order."""

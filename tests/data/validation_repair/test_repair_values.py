@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shortlist.data.findings import Refusal
-from shortlist.data.repair.duplicates import duplicate_rows
-from shortlist.data.repair.values import clean_events, clean_ids, clean_numbers, text_of
+from shortlist.data.validation.findings import Refusal
+from shortlist.data.validation.repair.duplicates import duplicate_rows
+from shortlist.data.validation.repair.values import clean_events, clean_ids, clean_numbers, text_of
 
 
 def told(made):

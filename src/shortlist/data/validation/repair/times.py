@@ -8,8 +8,17 @@ import polars as pl
 from numpy.typing import NDArray
 
 from shortlist.data.columns import FIRST_SECOND, LAST_SECOND
-from shortlist.data.repair.text_dates import seconds_of_text
-from shortlist.data.repair.values import NULL_WORDS, Cleaned, Conversion, Problem, is_text, is_word, text_of, wrong_type
+from shortlist.data.validation.repair.text_dates import seconds_of_text
+from shortlist.data.validation.repair.values import (
+    NULL_WORDS,
+    Cleaned,
+    Conversion,
+    Problem,
+    is_text,
+    is_word,
+    text_of,
+    wrong_type,
+)
 
 YEAR = 366 * 86_400
 ORDER, SECONDS = 0, 1

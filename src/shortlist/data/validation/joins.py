@@ -2,8 +2,8 @@
 
 import polars as pl
 
-from shortlist.data.checking import CheckedTable
-from shortlist.data.findings import shown
+from shortlist.data.validation.checking import CheckedTable
+from shortlist.data.validation.findings import shown
 
 
 def unify_ids(log: CheckedTable, table: CheckedTable, key: str) -> None:

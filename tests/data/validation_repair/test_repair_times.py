@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shortlist.data.findings import Refusal
-from shortlist.data.repair.text_dates import seconds_of_text
-from shortlist.data.repair.times import YEAR, clean_times
+from shortlist.data.validation.findings import Refusal
+from shortlist.data.validation.repair.text_dates import seconds_of_text
+from shortlist.data.validation.repair.times import YEAR, clean_times
 
 NOW = 1_700_000_000.0
 T = 900_000_300  # 1998-07-09 16:05:00

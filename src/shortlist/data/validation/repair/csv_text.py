@@ -8,9 +8,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from shortlist.data.csv_files import SEPARATORS
-from shortlist.data.findings import Refusal, shown
-from shortlist.data.repair.encodings import FROM_CP1252, BrokenBytes, broken_bytes, to_utf8
-from shortlist.data.repair.records import Records, find_records
+from shortlist.data.validation.findings import Refusal, shown
+from shortlist.data.validation.repair.encodings import FROM_CP1252, BrokenBytes, broken_bytes, to_utf8
+from shortlist.data.validation.repair.records import Records, find_records
 
 DOUBLE_COLON, STAND_IN = "::", "\x1f"
 """What '::' becomes while a file is read, because the reader wants one byte between columns."""

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import polars as pl
 
-from shortlist.data.checking import ASIDE
-from shortlist.data.repair.values import text_of
+from shortlist.data.validation.checking import ASIDE
+from shortlist.data.validation.repair.values import text_of
 from shortlist.errors import ConfigError
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from shortlist.data.findings import Refusal
+from shortlist.data.validation.findings import Refusal
 from shortlist.errors import ConfigError
 
 MARKS = {
