@@ -97,3 +97,12 @@ def test_versions_can_be_listed_and_rolled_back(run, files, tmp_path):
     assert listed[1] in run("models", "rollback", tmp_path / "m").out
     assert run("models", "promote", tmp_path / "m", listed[0]).code == 0
     assert "(current)" in run("models", "list", tmp_path / "m").out.splitlines()[0]
+
+
+def test_the_summary_of_a_blend_for_each_kind_of_query():
+    one = {"ranker": "trees", "trees": 20, "blend": {"trees": 1.0, "ease_z": 0.1}}
+    two = one | {"blend": [{"trees": 1.0, "popularity_z": 0.3}, {"trees": 0.0, "ease_z": 1.0}]}
+    assert described_ranker(one) == "20 trees, score = 1 x trees + 0.1 x ease_z"
+    assert described_ranker(two) == (
+        "20 trees; who was away: score = 1 x trees + 0.3 x popularity_z; who acts now: score = 0 x trees + 1 x ease_z"
+    )

@@ -147,6 +147,10 @@ def test_margins_out_of_range(margin):
         gate(np.ones(3), np.ones(3), margin=margin)
 
 
+def test_lists_are_taken_too():
+    assert gate([0.1] * 200, [0.2] * 200).word == "worse"
+
+
 def test_other_users_are_refused():
     with pytest.raises(DataError, match="3 and 2"):
         gate(np.ones(3), np.ones(2))

@@ -83,7 +83,10 @@ def summary(model: "Cascade") -> str:
 
 def _ranker(record: dict[str, Any]) -> str:
     if record["ranker"] == "trees":
-        parts = " + ".join(f"{weight:g} x {name}" for name, weight in record["blend"].items())
-        return f"{record['trees']} trees, score = {parts}"
+        blends = record["blend"] if isinstance(record["blend"], list) else [record["blend"]]
+        scores = [" + ".join(f"{weight:g} x {name}" for name, weight in blend.items()) for blend in blends]
+        if len(scores) == 1:
+            return f"{record['trees']} trees, score = {scores[0]}"
+        return f"{record['trees']} trees; who was away: score = {scores[0]}; who acts now: score = {scores[1]}"
     reason = f" ({record['why']})" if "why" in record else ""
     return {"fusion": "reciprocal-rank fusion", "rating": "sorted by predicted rating"}[record["ranker"]] + reason

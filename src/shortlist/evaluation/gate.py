@@ -7,7 +7,14 @@ from typing import Literal
 import numpy as np
 
 from shortlist.errors import ConfigError, DataError
-from shortlist.evaluation.significance import Interval, Values, bootstrap_interval, differences, randomisation_test
+from shortlist.evaluation.significance import (
+    Interval,
+    Values,
+    bootstrap_interval,
+    differences,
+    one_dimensional,
+    randomisation_test,
+)
 
 Word = Literal["better", "not worse", "worse", "unproven"]
 MARGIN = 0.02
@@ -82,6 +89,7 @@ def gate(
     """
     if not 0 <= margin < 1:
         raise ConfigError(f"margin: expected a share from 0 to below 1 of the old model's mean, got {margin!r}")
+    new, old = one_dimensional(new), one_dimensional(old)
     if len(new) != len(old):
         raise DataError(f"gate: expected the same users twice, got {len(new)} and {len(old)} values")
     both = np.isfinite(new) & np.isfinite(old)

@@ -175,7 +175,7 @@ def check_own_log(model: Model, train: Dataset, test: Dataset, protocol: Protoco
     if own.time_kind != "none" and train.time_kind == "none":
         own = own.with_interactions(own.interactions.drop("timestamp"))
     check_leakage(own, test, protocol)
-    keys = ["user_id", "item_id", *(["timestamp"] if own.time_kind != "none" else [])]
+    keys = ["user_id", "item_id", *(["timestamp"] if "timestamp" in own.interactions.columns else [])]
     if own.interactions.select(keys).sort(keys).equals(train.interactions.select(keys).sort(keys)):
         return []  # the same events, read from another file
     return [f"the model was trained on {len(own):,} events that are not the {len(train):,} given as training"]
