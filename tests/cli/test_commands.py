@@ -5,6 +5,7 @@ import pytest
 from shells import shell
 
 import shortlist as sl
+from shortlist.cli.train import _ranker as described_ranker
 
 NAMES = [
     "quickstart",
