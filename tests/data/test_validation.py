@@ -570,3 +570,19 @@ class TestReport:
         page = (request.config.rootpath / "docs" / "validation.md").read_text(encoding="utf-8")
         for name, (severity, what) in CHECKS.items():
             assert f"| `{name}` | {what} | {severity.replace('_', ' ')} |" in page
+
+
+def test_a_log_that_is_bad_in_many_ways_is_refused():
+    rows = [("", "a", 3.0)] * 30 + [("u", "a", float("nan"))] * 30 + [(f"u{i}", "a", 3.0) for i in range(40)]
+    users, items, ratings = zip(*rows, strict=True)
+    validation = validate(pl.DataFrame({"user_id": users, "item_id": items, "rating": ratings}))
+    assert not validation.usable
+    assert "mostly_bad" in [finding.check for finding in validation.findings]
+    assert "only 40 of 100 rows are left" in validation.table()
+
+
+def test_na_is_no_id(tmp_path):
+    (tmp_path / "log.csv").write_text("user_id,item_id\n1,2\nNA,3\n4,n/a\n5,6\n7,8\n")
+    dataset = validate(tmp_path / "log.csv").dataset
+    assert dataset.interactions["user_id"].to_list() == [1, 5, 7]
+    assert dataset.validation["set_aside"] == {"missing_id": 2}

@@ -67,3 +67,19 @@ def test_copies_with_altered_times_are_refused(protocol):
 def test_data_that_repeat_are_no_copies():
     for protocol in ("time", "next", "random"):
         check_leakage(*split(shop(), protocol), protocol)
+
+
+def test_some_copies_in_a_log_that_hardly_repeats_are_named():
+    train, test = split(two_tastes(n_users=200), "time")
+    some = test.interactions[::20].with_columns(pl.col("timestamp") - 10**7)
+    leaky = train.with_interactions(pl.concat([train.interactions, some]))
+    assert "look like copies with altered times" in check_leakage(leaky, test, "time")[0]
+    assert check_leakage(train, test, "time") == []
+
+
+def test_copies_in_a_log_that_repeats_are_named_by_their_common_distance():
+    train, test = split(shop(), "time")
+    assert check_leakage(train, test, "time") == []
+    shifted = test.interactions.with_columns(pl.col("timestamp") - 100 * 86_400)
+    leaky = train.with_interactions(pl.concat([train.interactions, shifted]))
+    assert "exactly 8,640,000 seconds apart" in check_leakage(leaky, test, "time")[0]

@@ -196,10 +196,11 @@ def check_leakage(train: Dataset, test: Dataset, protocol: Protocol) -> list[str
     key = [name for name in _key(known) if name in asked.columns]
     _refuse_leak(known.join(asked, on=key, how="semi", maintain_order="left"), known, "are in the test too")
     _refuse_copies(train, asked)
+    copies = _likely_copies(train, asked)
     if "timestamp" not in key or "none" in (train.time_kind, test.time_kind):
         if protocol == "time":
             raise DataError("the protocol 'time' needs times in training and test")
-        return []
+        return copies
     first = int(asked["timestamp"].min())  # type: ignore[arg-type]
     if protocol == "time":
         late = known.filter(pl.col("timestamp") >= first)
@@ -208,7 +209,7 @@ def check_leakage(train: Dataset, test: Dataset, protocol: Protocol) -> list[str
         own = asked.group_by("user_id").agg(pl.col("timestamp").min().alias("asked"))
         later = known.join(own, on="user_id", maintain_order="left").filter(pl.col("timestamp") > pl.col("asked"))
         _refuse_leak(later, known, "are later than the test event of the same user")
-    return _overlap(known, first, train.time_kind == "seconds")
+    return copies + _overlap(known, first, train.time_kind == "seconds")
 
 
 def _refuse_leak(leaks: pl.DataFrame, train: pl.DataFrame, what: str) -> None:
@@ -234,6 +235,35 @@ def _refuse_copies(train: Dataset, test: pl.DataFrame) -> None:
         f"user {first['user_id']!r}, item {first['item_id']!r}), though only {train.repeat_share:.1%} of the training "
         "events repeat a pair; they look like copies with altered times, and a model trained on them knows the test"
     )
+
+
+def _likely_copies(train: Dataset, test: pl.DataFrame) -> list[str]:
+    """A sentence where less than a fifth, or a log that repeats, looks like copies with altered times.
+
+    In a log that hardly repeats, more of the test's pairs than could be repeats; in any other, many pairs that lie the
+    same time apart to the second.
+    """
+    pairs = ["user_id", "item_id"]
+    asked = test.select(pairs).unique()
+    n_known = len(asked.join(train.interactions, on=pairs, how="semi"))
+    tail = "look like copies with altered times: the model would know the test. Look for the leak before using a figure"
+    if train.repeat_share <= HARDLY_REPEATS and n_known > max(
+        FEWEST_COPIES, (0.02 + 3 * train.repeat_share) * len(asked)
+    ):
+        return [
+            f"{n_known:,} of {len(asked):,} (user, item) pairs of the test are in training at other times, though only "
+            f"{train.repeat_share:.1%} of the training events repeat a pair; they {tail}"
+        ]
+    if "timestamp" not in test.columns or train.time_kind != "seconds" or not n_known:
+        return []
+    if (train.interactions["timestamp"] % DAY == 0).mean() > 0.5:  # type: ignore[operator]
+        return []  # times are dates: whole days apart says nothing
+    apart = test.select([*pairs, "timestamp"]).join(train.interactions, on=pairs, suffix="_known")
+    gaps = apart.select((pl.col("timestamp") - pl.col("timestamp_known")).alias("gap"))["gap"].value_counts(sort=True)
+    gap, count = gaps.row(0)
+    if count < FEWEST_COPIES or count <= COPIES * n_known:
+        return []
+    return [f"{count:,} test events are in training exactly {gap:,} seconds apart; they {tail}"]
 
 
 def _overlap(train: pl.DataFrame, first: int, in_seconds: bool) -> list[str]:

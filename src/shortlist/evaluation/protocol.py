@@ -196,7 +196,8 @@ def own_training(model: Model) -> Dataset:
         columns["timestamp"] = pl.Series(log.timestamps)
     if not np.isnan(log.ratings).all():
         columns["rating"] = pl.Series(log.ratings).cast(pl.Float64).fill_nan(None)
-    return Dataset.from_frames(pl.DataFrame(columns), model.items, model.users, name="the model's own log")
+    own = Dataset.from_frames(pl.DataFrame(columns), model.items, model.users, name="the model's own log")
+    return replace(own, validation=model.record.get("data", {}).get("validation"))
 
 
 def make_catalogue(train: Dataset, test: Dataset, model_items: pl.Series | None) -> Vocabulary:

@@ -20,7 +20,7 @@ from shortlist.evaluation.protocol import evaluate
 from shortlist.evaluation.questions import Group
 from shortlist.evaluation.report import Report
 from shortlist.evaluation.significance import Interval, bootstrap_interval, randomisation_test
-from shortlist.evaluation.text import aligned, difference_text, number
+from shortlist.evaluation.text import aligned, difference_text, number, set_aside_lines
 
 MODEL = "model"
 
@@ -90,7 +90,8 @@ class RollingReport:
                 for name, difference in self.differences(users=group).items()
             ]
         heads = [f"SUSPICIOUS: {sentence}" for report in self.reports for sentence in report.warnings]
-        return "\n".join([*heads, f"{len(self.reports)} rolling windows, each fitted anew", *lines]) + "\n"
+        aside = set_aside_lines(self.reports[0].data.get("validation"))
+        return "\n".join([*heads, f"{len(self.reports)} rolling windows, each fitted anew", *aside, *lines]) + "\n"
 
     def _rows(self, group: Group) -> list[list[str]]:
         rows = []

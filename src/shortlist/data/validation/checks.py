@@ -42,6 +42,8 @@ def check_log(log: CheckedTable, now: float) -> None:
                 log.refuse(refusal.check, str(refusal), column)
     if not log.n_kept and not log.refused:
         log.refuse("no_rows", "every interaction was set aside")
+    elif 2 * log.n_kept < log.n_read and not log.refused:
+        log.refuse("mostly_bad", f"only {log.n_kept:,} of {log.n_read:,} rows are left; more than half were set aside")
 
 
 def check_attributes(table: CheckedTable, key: str, list_separator: str) -> None:

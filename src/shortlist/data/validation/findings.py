@@ -22,6 +22,10 @@ CHECKS: dict[str, tuple[Severity, str]] = {
     "different_columns": ("refused", "several files of interactions do not have the same columns"),
     "wrong_type": ("refused", "a column's type cannot be what the column is for: a list as a rating, say"),
     "no_rows": ("refused", "no interaction is there, or none is left"),
+    "mostly_bad": (
+        "refused",
+        "all checks together set aside more than half of the interactions, duplicates not counted",
+    ),
     "nothing_joins": ("refused", "not one id of the item (user) table is in the interactions"),
     "ragged_row": ("set_aside", "a CSV row has more or fewer fields than the header, or is blank"),
     "broken_quotes": ("set_aside", "a CSV row has a quote inside a value, or one that is never closed"),

@@ -6,9 +6,9 @@ import polars as pl
 
 from shortlist.data.validation.findings import Refusal
 
-NULL_WORDS = ("", "nan", "null", "none", "<na>", "nat", r"\n")
+NULL_WORDS = ("", "nan", "null", "none", "<na>", "nat", "na", "n/a", "#n/a", r"\n")
 """Texts that stand for null, in lower case and without the blanks around them; the last is SQL's ``\\N``."""
-NO_NUMBER_WORDS = ("", "null", "none", "<na>", "na", "n/a", r"\n")
+NO_NUMBER_WORDS = ("", "null", "none", "<na>", "na", "n/a", "#n/a", r"\n")
 """The same where a number is expected: there NaN is a value, though not a finite one."""
 WHOLE = r"^(0|-?[1-9][0-9]*)(\.0+)?$"
 DECIMAL_COMMA = r"^\s*[+-]?[0-9]+,[0-9]+\s*$"
