@@ -78,6 +78,46 @@ class RatingNetworkSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=T
     patience: Positive | None = None
 
 
+class HistoryFitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How a model that reads histories is fitted.
+
+    Attributes:
+        max_length: events of a history that are read, the latest.
+        epochs: passes over the log, at most; validation chooses how many.
+        patience: stop after so many epochs without a better one.
+        batch_size: events foretold per step; fewer where the log is small, so that an epoch has some 16 steps.
+        learning_rate: of Adam.
+        dropout: share of the coordinates set to zero, at random, wherever the model does so.
+        averaging: the answer uses a moving average of the weights after each step: this share of the average so far
+            and the rest of the new ones. 0 = the last weights.
+        negatives: catalogues of more than 30,000 items are not compared as a whole: with so many of them, drawn
+            uniformly, and with what the others of the batch took up.
+    """
+
+    max_length: Positive = 100
+    epochs: Positive = 40
+    patience: Positive = 4
+    batch_size: Positive = 4096
+    learning_rate: Rate = 0.002
+    dropout: Share = 0.2
+    averaging: Share = 0.98
+    negatives: Positive = 4096
+
+
+class SequenceSettings(HistoryFitSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How the transformer over histories is fitted; `HistoryFitSettings` and its size.
+
+    Attributes:
+        dimension: length of a vector, a multiple of ``heads``.
+        blocks: layers of attention.
+        heads: of each.
+    """
+
+    dimension: Positive = 64
+    blocks: Positive = 2
+    heads: Positive = 2
+
+
 # Found by random search (benchmarks/two_tower_search.py: 50 points, logQ throughout) on 8,000 of the 80,000 training
 # rows of MovieLens 100K: of the points within one standard error of the best share found with seen titles removed, the
 # one that finds most with them kept. The search and its figures are in docs/two-tower.md.
