@@ -17,7 +17,7 @@ import time
 import zipfile
 from pathlib import Path
 
-EXTRAS = ("torch", "catboost", "pandas", "pyarrow", "matplotlib", "sklearn", "lightgbm")
+EXTRAS = ("torch", "catboost", "myfm", "pandas", "pyarrow", "matplotlib", "sklearn", "lightgbm")
 IMPORT_SECONDS = 1.0
 
 

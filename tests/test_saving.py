@@ -39,7 +39,7 @@ tables = [
     model.similar_items([1, 2]),
     model.predict_ratings({"user_id": [1, 99], "item_id": [3, 4]}),
 ]
-late = [name for name in ("torch", "catboost", "pandas", "pyarrow") if name in sys.modules]
+late = [name for name in ("torch", "catboost", "myfm", "pandas", "pyarrow") if name in sys.modules]
 print(json.dumps([[table.write_json() for table in tables], late, model.digest]))
 """
 TRAINED = """

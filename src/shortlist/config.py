@@ -120,6 +120,33 @@ class TreesSettings(Struct, frozen=True):
     step: Count = 20
 
 
+class RatingFactorizationSettings(Struct, frozen=True):
+    """How the Bayesian factorization machine is fitted. CPU time grows with chains, iterations and rank.
+
+    Attributes:
+        rank: dimensions of each feature's vector.
+        chains: independent runs of the sampler, averaged.
+        iterations: of each chain.
+        burn_in: first iterations that do not count.
+        samples: kept of each chain, evenly spaced, at most.
+        head: ``probit``: a rating is a level; ``regression``: it is a number (also where there are over 20 levels).
+        threshold_groups: groups of users, by how far apart their ratings lie, with thresholds of their own; as many as
+            have 2,000 ratings each, at most.
+        dimension: numbers kept per user and item of all samples' vectors.
+        day_dimension: likewise, for what changes with the day.
+    """
+
+    rank: Count = 32
+    chains: Count = 2
+    iterations: Count = 500
+    burn_in: Annotated[int, Meta(ge=0)] = 50
+    samples: Count = 200
+    head: Literal["probit", "regression"] = "probit"
+    threshold_groups: Count = 32
+    dimension: Count = 64
+    day_dimension: Count = 32
+
+
 class RankingSettings(Struct, frozen=True):
     """Stage 2.
 
@@ -131,10 +158,11 @@ class RankingSettings(Struct, frozen=True):
     """
 
     ranker: Literal["trees", "fusion", "rating"] = "trees"
-    rating_model: Literal["bias", "network", "none"] = "bias"
+    rating_model: Literal["bias", "network", "factorization", "none"] = "bias"
     shifts: Annotated[int, Meta(ge=2, le=20)] = 4
     trees: TreesSettings = TreesSettings()
     rating_network: RatingNetworkSettings = RatingNetworkSettings()
+    rating_factorization: RatingFactorizationSettings = RatingFactorizationSettings()
 
 
 class Config(Struct, frozen=True):
@@ -167,10 +195,16 @@ PRESETS: dict[str, Config] = {
             ranker="rating", rating_model="network", rating_network=RatingNetworkSettings(averaging=0.9)
         ),
     ),
+    "ratings": Config(
+        preset="ratings",
+        retrieval=RetrievalSettings(sources=("popularity", "ease", "covisitation")),
+        ranking=RankingSettings(ranker="rating", rating_model="factorization"),
+    ),
 }
 """``fast``: closed forms and trees, seconds. ``tutorial``: the well-known tutorial as it is: two towers of ids retrieve
 ten, a rating network sorts them, seen items stay. One thing is added: the network answers with a moving average of its
-weights, which takes away the luck of the last epoch (chosen on validation, docs/two-tower.md)."""
+weights, which takes away the luck of the last epoch (chosen on validation, docs/two-tower.md). ``ratings``: all effort
+on the error of predicted ratings (docs/ratings.md); the shortlist is sorted by them."""
 
 
 def load_config(config: "Config | str | Path | dict[str, Any] | None" = None) -> Config:

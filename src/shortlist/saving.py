@@ -19,6 +19,7 @@ from shortlist.errors import ArtifactError
 from shortlist.packing import pack, unpack
 from shortlist.ranking.bias import RatingBias, RatingModel
 from shortlist.ranking.blend import Blend
+from shortlist.ranking.factorization import RatingFactorization
 from shortlist.ranking.features import Features, ItemFacts
 from shortlist.ranking.linear import Linear
 from shortlist.ranking.network import RatingNetwork
@@ -34,6 +35,7 @@ KINDS: dict[str, type[Any]] = {
     "id_vectors": IdVectors,
     "bias": RatingBias,
     "network": RatingNetwork,
+    "factorization": RatingFactorization,
     "blend": Blend,
     "linear": Linear,
 }

@@ -15,6 +15,7 @@ from shortlist.data.log import Log
 from shortlist.errors import ArtifactError
 from shortlist.ranking.bias import RatingBias
 from shortlist.ranking.blend import FRESH, Blend
+from shortlist.ranking.factorization import RatingFactorization
 from shortlist.ranking.features import ItemFacts
 from shortlist.ranking.linear import Linear
 from shortlist.ranking.network import RatingNetwork
@@ -151,8 +152,38 @@ def check_rating_model(model: Any, n_users: int, n_items: int) -> None:
             width = weights.shape[1]
             _check_array(biases, f"rating_model.biases {layer}", np.float32, (width,))
         _require(width == 1, f"rating_model: the last layer gives {width} numbers, not 1")
+    elif isinstance(model, RatingFactorization):
+        check_factorization(model, n_users, n_items)
     else:
         _require(model is None, "rating_model: it predicts no ratings")
+
+
+def check_factorization(model: RatingFactorization, n_users: int, n_items: int) -> None:
+    name = "rating_model"
+    _check_array(model.users, f"{name}.users", np.float32, (n_users, None))
+    _check_array(model.days, f"{name}.days", np.float32, (None, None))
+    width, of_day = model.users.shape[1], model.days.shape[1]
+    _require(width >= of_day >= 1, f"{name}: {width} numbers per user, {of_day} per day")
+    side, n_levels = 1 + width - of_day, len(model.levels)
+    _check_array(model.items, f"{name}.items", np.float32, (n_items + 1, width))
+    _check_array(model.evidence, f"{name}.evidence", np.float32, (n_items, width))
+    _check_array(model.prior, f"{name}.prior", np.float64, (width,))
+    _check_array(model.newcomer, f"{name}.newcomer", np.float32, (width,))
+    _check_array(model.precision, f"{name}.precision", np.float64, (side, side))
+    _check_array(model.day_numbers, f"{name}.day_numbers", np.int32, (len(model.days),))
+    _check_array(model.usual_days, f"{name}.usual_days", np.float32, (n_users + 1, of_day))
+    _check_array(model.user_variances, f"{name}.user_variances", np.float32, (n_users + 1,))
+    _check_array(model.item_variances, f"{name}.item_variances", np.float32, (n_items + 1,))
+    _check_array(model.rated_counts, f"{name}.rated_counts", np.int32, (n_users,))
+    _check_array(model.group_edges, f"{name}.group_edges", np.float32, (None,))
+    _check_array(model.user_groups, f"{name}.user_groups", np.int32, (n_users,))
+    _check_rows(model.user_groups, f"{name}.user_groups", len(model.group_edges) + 1)
+    _check_array(model.levels, f"{name}.levels", np.float64, (None,))
+    _require(n_levels > 0 and (np.diff(model.levels) >= 0).all(), f"{name}.levels: none, or they fall")
+    if model.thresholds is not None:
+        n_groups = len(model.group_edges) + 1
+        _check_array(model.thresholds, f"{name}.thresholds", np.float64, (n_groups, n_levels - 1))
+    _require(model.noise > 0, f"{name}: noise of variance {model.noise}")
 
 
 def _check_ranker(model: Cascade) -> None:

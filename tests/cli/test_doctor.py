@@ -161,7 +161,7 @@ def test_an_extra_that_cannot_be_imported_is_no_error(bare, tmp_path, program, s
         re.match(rf"training will fail: torch 2\.7\.0 is damaged: {says}; reinstall it", one)
         for one in found["warnings"]
     )
-    assert "training lacks catboost: pip install 'shortlist[train]'" in found["warnings"]
+    assert "training lacks catboost, myfm: pip install 'shortlist[train]'" in found["warnings"]
     assert found["threads"]["polars"] >= 1  # the others were looked at all the same
 
 

@@ -22,7 +22,7 @@ from shortlist.ranking.linear import BY_PREDICTED_RATING, FUSION
 from shortlist.stages import Ranker
 from shortlist.training.ranker import Rows, choose_ranker, fit_final, shift_rows
 from shortlist.training.shifts import Shift, make_shifts
-from shortlist.training.sources import Plan, choose, fit_first_stage, freeze_neural, make_plan, sampled_queries
+from shortlist.training.sources import Plan, choose, fit_first_stage, freeze_slow, make_plan, sampled_queries
 
 MOST_QUERIES = 20_000
 MOST_CELLS = 40_000_000
@@ -142,7 +142,7 @@ def fit_ranking(
         record["why"] = f"the log gives only {len(shifts)} moments to learn from, at least 3 are needed"
         return plan, FUSION, record
     # Shifts of time only add events to the earliest one's log; what a fold hides, another one knows.
-    fitted = freeze_neural(plan, shifts[1].history) if target != "random" else plan
+    fitted = freeze_slow(plan, shifts[1].history) if target != "random" else plan
     prepared = [prepare(fitted, shift, filter_seen, say) for shift in shifts[1:]]
     say("fitting the ranker and choosing on the last shift")
     rows = [one.rows for one in prepared]

@@ -18,6 +18,7 @@ from shortlist.ranking.features import Features, ItemFacts
 from shortlist.retrieval.item_item import ItemItem, keep_strongest
 from shortlist.retrieval.popularity import ItemCounts, Popularity
 from shortlist.stages import Source
+from shortlist.training.ranking.rating_features import Groups, attribute_groups
 from shortlist.training.retrieval.covisitation import count_covisits, fit_covisitation, normalise, strongest_followers
 from shortlist.training.retrieval.ease import MAX_ITEMS, ease_weights, fit_ease, gram_matrix
 from shortlist.training.shifts import Shift
@@ -42,6 +43,8 @@ class Plan:
         chosen: settings per source name.
         trials: every setting tried, with its validation figure: for the record.
         frozen: sources that are not fitted again from shift to shift.
+        frozen_ratings: the rating model, where it is not fitted again from shift to shift.
+        user_groups, item_groups: the attributes as the factorization machine reads them.
     """
 
     config: Config
@@ -54,6 +57,9 @@ class Plan:
     chosen: dict[str, Settings] = field(default_factory=dict)
     trials: list[dict[str, Any]] = field(default_factory=list)
     frozen: dict[str, Source] = field(default_factory=dict)
+    frozen_ratings: RatingModel | None = None
+    user_groups: Groups = ()
+    item_groups: Groups = ()
 
     @property
     def left_out(self) -> dict[str, str]:
@@ -76,7 +82,11 @@ def make_plan(dataset: Dataset, config: Config, target: Target) -> Plan:
     """The parts of the plan that follow from the data alone."""
     order = target != "random"
     attributes, numbers, names = encode_attributes(dataset.items)
-    return Plan(config, order, order and dataset.time_kind == "seconds", attributes, numbers, names, len(dataset.items))
+    plan = Plan(config, order, order and dataset.time_kind == "seconds", attributes, numbers, names, len(dataset.items))
+    if config.ranking.rating_model != "factorization":
+        return plan
+    groups = attribute_groups(dataset.users, "user_id"), attribute_groups(dataset.items, "item_id")
+    return replace(plan, user_groups=groups[0], item_groups=groups[1])
 
 
 def choose(plan: Plan, shifts: list[Shift], filter_seen: bool) -> Plan:
@@ -247,10 +257,12 @@ def default_settings(name: str, plan: Plan) -> Settings:
     return {}
 
 
-def freeze_neural(plan: Plan, log: Log) -> Plan:
-    """The plan with its neural sources fitted on a log, once for all the shifts that come after it."""
+def freeze_slow(plan: Plan, log: Log) -> Plan:
+    """The plan with what takes long to fit (neural sources, the factorization machine) fitted on a log, once for all
+    the shifts that come after it."""
     neural = [name for name in plan.source_names if name in NEURAL]
-    return replace(plan, frozen={name: fit_source(name, {}, plan, log) for name in neural})
+    ratings = _rating_model(plan, log) if plan.config.ranking.rating_model == "factorization" else None
+    return replace(plan, frozen={name: fit_source(name, {}, plan, log) for name in neural}, frozen_ratings=ratings)
 
 
 def fit_first_stage(plan: Plan, log: Log) -> FirstStage:
@@ -271,7 +283,7 @@ def fit_first_stage(plan: Plan, log: Log) -> FirstStage:
         counts,
         facts,
         similarity if plan.order else None,
-        _rating_model(plan, log),
+        plan.frozen_ratings or _rating_model(plan, log),
         short,
         4 * short,
         fusion_weights(plan),
@@ -285,6 +297,16 @@ def _rating_model(plan: Plan, log: Log) -> RatingModel | None:
         return None
     if wanted == "bias":
         return RatingBias.of(log)
+    if wanted == "factorization":
+        from shortlist.training.ranking.rating_factorization import fit_rating_factorization
+
+        return fit_rating_factorization(
+            log,
+            plan.config.ranking.rating_factorization,
+            seed=plan.config.seed,
+            user_attributes=plan.user_groups,
+            item_attributes=plan.item_groups,
+        )
     from shortlist.training.ranking.rating_network import fit_rating_network
 
     rated = log.take(~np.isnan(log.ratings))
