@@ -390,15 +390,14 @@ def rated():
 
 
 def test_predicted_ratings_by_hand(rated):
-    # mean 3; items: (2 + 0) / (2 + 5), (-2 + 0) / (2 + 5); user 1: (5 - 3 - 2/7) / (1 + 5) once only item 7 is rated
+    # mean 3; items: (2 + 0) / (2 + 3), (-2 + 0) / (2 + 3), the users' biases being 0; user 1 once only item 7 is rated:
     asked = pl.DataFrame({"user_id": [1, 1, 9, 1], "item_id": [8, 8, 8, 99], "timestamp": [1.2e9, 0, 2e9, 1.2e9]})
-    first = (2 - 2 / 7) / 6
-    expected = [3 - 2 / 7 + first, 3 - 2 / 7, 3 - 2 / 7, 3 + first]
+    first = (5 - 3 - 2 / 5) / (1 + 3)
+    expected = [3 - 2 / 5 + first, 3 - 2 / 5, 3 - 2 / 5, 3 + first]
     predicted = rated.predict_ratings(asked)
     assert predicted["predicted_rating"].to_list() == pytest.approx(expected, rel=1e-6)
     assert predicted.drop("predicted_rating").equals(asked)
-    both = ((2 - 2 / 7) + (-2 + 2 / 7)) / 7
-    assert rated.predict_ratings(asked.drop("timestamp"))["predicted_rating"][0] == pytest.approx(3 - 2 / 7 + both)
+    assert rated.predict_ratings(asked.drop("timestamp"))["predicted_rating"][0] == pytest.approx(3 - 2 / 5)
 
 
 def test_times_of_predictions_in_all_forms(rated):
