@@ -18,6 +18,7 @@ from shortlist.data.log import Floats, Log, Mask, Rows
 from shortlist.data.vocabulary import Vocabulary
 from shortlist.data.where import where_mask
 from shortlist.errors import DataError, QueryError
+from shortlist.ranking.factorization import RatingFactorization
 from shortlist.ranking.features import Features
 from shortlist.requests import History, Request, Users, parse_ids, parse_k, parse_request, parse_times
 from shortlist.retrieval.item_item import ItemItem
@@ -335,22 +336,30 @@ class Cascade:
                 return np.asarray(units[rows] @ units.T, dtype=np.float32)
         raise QueryError(f"similar_items: none of the sources ({', '.join(sources)}) compares items")
 
-    def predict_ratings(self, frame: Any) -> pl.DataFrame:
+    def predict_ratings(self, frame: Any, at_least: float | None = None) -> pl.DataFrame:
         """The table with a column ``predicted_rating`` added (Float32, never null).
 
         Args:
             frame: ``user_id``, ``item_id`` and, if wanted, ``timestamp`` (in the unit of the log, or datetimes): only
                 the user's events strictly before it then count, otherwise all that are known. An unknown user or item
                 gets what is predicted for nobody in particular.
+            at_least: adds a column ``probability`` too (Float32): how probable a rating of that or more is. Only the
+                rating model ``factorization`` can tell.
 
         Raises:
             DataError: a column is missing.
-            QueryError: the model was trained without ratings, or a row has no time.
+            QueryError: the model was trained without ratings, a row has no time, or the rating model knows no
+                probabilities.
         """
         model = self.first.features.rating_model
         if model is None:
             raise QueryError(
                 "predict_ratings: the model has no rating model; its data had no ratings, or none was asked for"
+            )
+        if at_least is not None and not isinstance(model, RatingFactorization):
+            raise QueryError(
+                "predict_ratings: at_least: only the rating model 'factorization' knows probabilities, this one is "
+                f"{self.config.ranking.rating_model!r}"
             )
         table = to_polars(frame, "ratings to predict")
         for name in ("user_id", "item_id"):
@@ -362,7 +371,7 @@ class Cascade:
         at = np.full(len(table), self.log.end, dtype=np.int64)
         if timed:
             at = parse_times(table["timestamp"], self.log.in_seconds, "ratings to predict")
-        predicted = np.empty(len(table), dtype=np.float32)
+        predicted, probable = np.empty((2, len(table)), dtype=np.float32)
         asked, query_rows = np.unique(np.stack([users, at], axis=1), axis=0, return_inverse=True)
         order = np.argsort(query_rows, kind="stable")
         for start in range(0, len(asked), QUERIES_AT_ONCE):
@@ -370,8 +379,12 @@ class Cascade:
             block = asked[start:stop]
             queries = stored_queries(self.log, block[:, 0].astype(np.int32), block[:, 1], strictly_before=timed)
             rows = order[slice(*np.searchsorted(query_rows, [start, stop], sorter=order))]
-            predicted[rows] = model.predict(queries, query_rows[rows] - start, items[rows])
-        return table.with_columns(pl.Series("predicted_rating", predicted))
+            pairs = query_rows[rows] - start, items[rows]
+            predicted[rows] = model.predict(queries, *pairs)
+            if at_least is not None and isinstance(model, RatingFactorization):
+                probable[rows] = model.probabilities(queries, *pairs, at_least)
+        table = table.with_columns(pl.Series("predicted_rating", predicted))
+        return table if at_least is None else table.with_columns(pl.Series("probability", probable))
 
     def save(self, path: str | Path) -> Path:
         """Publish the model under a directory and make it the current version there.

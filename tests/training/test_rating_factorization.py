@@ -13,7 +13,7 @@ from scipy.special import ndtr
 import shortlist as sl
 from shortlist.config import RatingFactorizationSettings, load_config
 from shortlist.data.log import Log
-from shortlist.errors import ArtifactError, DataError
+from shortlist.errors import ArtifactError, DataError, QueryError
 from shortlist.ranking.bias import RatingBias
 from shortlist.ranking.factorization import DAY_SECONDS
 from shortlist.stages import stored_queries
@@ -378,6 +378,25 @@ def test_saved_and_loaded_in_a_fresh_process_it_answers_the_same(dataset, tmp_pa
     paths = [str(tmp_path / name) for name in ("model", "pairs.parquet", "answers.npy")]
     subprocess.run([sys.executable, "-W", "error", "-c", FRESH, *paths], check=True)
     assert np.load(paths[2]).tobytes() == expected.tobytes()
+
+
+def test_the_cascade_tells_how_probable_a_rating_is(dataset):
+    cascade = sl.train(dataset, "window", CONFIG)
+    pairs = dataset.interactions.select("user_id", "item_id").head(30)
+    told = cascade.predict_ratings(pairs, at_least=4)
+    assert told.drop("probability").equals(cascade.predict_ratings(pairs))
+    queries = stored_queries(cascade.log, np.arange(N_USERS - 1, dtype=np.int32), np.full(N_USERS - 1, cascade.log.end))
+    rows = (
+        cascade.user_vocabulary.rows(pairs["user_id"]).astype(np.int64),
+        cascade.item_vocabulary.rows(pairs["item_id"]),
+    )
+    expected = cascade.first.features.rating_model.probabilities(queries, *rows, 4)
+    assert told["probability"].to_numpy().tobytes() == expected.tobytes()
+    biases = sl.train(dataset, "window", {"threads": 1, "ranking": {"ranker": "fusion"}})
+    with pytest.raises(
+        QueryError, match="only the rating model 'factorization' knows probabilities, this one is 'bias'"
+    ):
+        biases.predict_ratings(pairs, at_least=4)
 
 
 def test_a_model_whose_parts_do_not_fit_is_refused(model):
