@@ -20,10 +20,11 @@ from shortlist.errors import ArtifactError
 from shortlist.saving import load, restore
 from shortlist.training.schedule import train
 
-EVERYTHING = dict.fromkeys(
-    ["popularity", "popularity_decayed", "popularity_recent", "ease", "covisitation", "two_tower"]
-)
+SEQUENCE = {"sources": ["popularity", "sequence"], "candidates": 15} | {
+    "sequence": {"dimension": 8, "heads": 2, "blocks": 2, "epochs": 2, "max_length": 10}
+}
 MAKERS = {
+    "sequence": lambda: fit("next", retrieval=SEQUENCE),
     "trees": with_trees,
     "fusion": lambda: fit("next", ranking={"ranker": "fusion"}),
     "random": lambda: fit("random"),
@@ -142,7 +143,8 @@ def parts(tmp_path_factory):
     model = fit(retrieval=sources, ranking=TUTORIAL["ranking"] | {"ranker": "rating", "rating_model": "network"})
     model.save(path)
     network = open_artifact(path)
-    return {"trees": trees, "network": network}
+    fit("next", retrieval=SEQUENCE).save(path)
+    return {"trees": trees, "network": network, "sequence": open_artifact(path)}
 
 
 def altered(opened, change):
@@ -189,7 +191,7 @@ CHANGES = {
 }
 
 
-@pytest.mark.parametrize("which", ["trees", "network"])
+@pytest.mark.parametrize("which", ["trees", "network", "sequence"])
 @pytest.mark.filterwarnings("ignore:overflow")
 @pytest.mark.parametrize("label", CHANGES)
 def test_no_array_may_be_missing_or_of_another_shape_or_type(parts, which, label):
@@ -263,7 +265,9 @@ def set_in(manifest, path, value):
         (["ranker"], 3),
         (["ranker", "kind"], "pickle"),
         (["ranker", "kind"], "bias"),
-        (["ranker", "fields", "source_feature"], "als_z"),
+        (["ranker", "fields", "source_features"], ["als_z"]),
+        (["ranker", "fields", "source_weights"], [0.1, 0.2]),
+        (["ranker", "fields", "source_features"], ["ease_z", "ease_z", "ease_z"]),
         (["ranker", "fields", "trees", "feature_names"], ["ease_z"]),
         (["target"], "soon"),
         (["target"], None),
@@ -286,7 +290,8 @@ def set_in(manifest, path, value):
         (["features", "long"], 1),
         (["features", "rating_model"], None),
         (["features", "rating_model", "kind"], "linear"),
-        (["features", "source_weights"], [1.0]),
+        (["features", "source_weights"], [[1.0]]),
+        (["features", "source_weights"], [[1.0] * 5] * 3),
         (["features", "item_facts", "number_names"], []),
         (["log", "n_items"], 41),
         (["log", "n_users"], 59),

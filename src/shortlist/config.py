@@ -12,10 +12,12 @@ import msgspec
 from msgspec import Meta
 
 from shortlist.errors import ConfigError
-from shortlist.neural_settings import RatingNetworkSettings, TwoTowerSettings
+from shortlist.neural_settings import RatingNetworkSettings, SequenceSettings, TwoTowerSettings
 
 Target = Literal["window", "next", "random"]
-SourceName = Literal["popularity", "popularity_decayed", "popularity_recent", "ease", "covisitation", "two_tower"]
+SourceName = Literal[
+    "popularity", "popularity_decayed", "popularity_recent", "ease", "covisitation", "two_tower", "sequence"
+]
 Count = Annotated[int, Meta(ge=1)]
 Positive = Annotated[float, Meta(gt=0)]
 Decay = Annotated[float, Meta(gt=0, le=1)]
@@ -100,6 +102,7 @@ class RetrievalSettings(Struct, frozen=True):
     ease: EaseSettings = EaseSettings()
     covisitation: CovisitationSettings = CovisitationSettings()
     two_tower: TwoTowerSettings = TwoTowerSettings()
+    sequence: SequenceSettings = SequenceSettings()
 
 
 class TreesSettings(Struct, frozen=True):

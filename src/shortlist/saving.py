@@ -25,6 +25,7 @@ from shortlist.ranking.linear import Linear
 from shortlist.ranking.network import RatingNetwork
 from shortlist.retrieval.item_item import ItemItem
 from shortlist.retrieval.popularity import ItemCounts, Popularity
+from shortlist.retrieval.sequence import SequenceEncoder
 from shortlist.retrieval.vectors import IdVectors
 from shortlist.stages import Ranker, Source
 from shortlist.structure import check_structure
@@ -33,6 +34,7 @@ Arrays = dict[str, np.ndarray[Any, Any]]
 KINDS: dict[str, type[Any]] = {
     "item_item": ItemItem,
     "id_vectors": IdVectors,
+    "sequence": SequenceEncoder,
     "bias": RatingBias,
     "network": RatingNetwork,
     "factorization": RatingFactorization,

@@ -21,6 +21,7 @@ from shortlist.ranking.linear import Linear
 from shortlist.ranking.network import RatingNetwork
 from shortlist.retrieval.item_item import ItemItem
 from shortlist.retrieval.popularity import ItemCounts, Popularity
+from shortlist.retrieval.sequence import SequenceEncoder
 from shortlist.retrieval.vectors import IdVectors
 
 Array = np.ndarray[Any, Any]
@@ -50,6 +51,8 @@ def check_structure(model: Cascade) -> None:
             check_item_item(source, n_items)
         elif isinstance(source, IdVectors):
             check_id_vectors(source, n_users, n_items)
+        elif isinstance(source, SequenceEncoder):
+            check_sequence(source, n_items)
         else:
             _require(isinstance(source, Popularity), f"{source.name}: not a source")
     check_item_facts(features.item_facts, n_items)
@@ -128,6 +131,30 @@ def check_id_vectors(source: IdVectors, n_users: int, n_items: int) -> None:
     _check_array(source.item_biases, f"{name}.item_biases", np.float32, (n_items,))
     _check_array(source.trained_users, f"{name}.trained_users", np.bool_, (n_users,))
     _check_array(source.trained_items, f"{name}.trained_items", np.bool_, (n_items,))
+
+
+def check_sequence(source: SequenceEncoder, n_items: int) -> None:
+    name = source.name
+    _check_array(source.item_vectors, f"{name}.item_vectors", np.float32, (n_items, None))
+    d = source.item_vectors.shape[1]
+    _check_array(source.distances, f"{name}.distances", np.float32, (None, None, None))
+    n, heads, length = source.distances.shape
+    _require(n > 0 and length > 0 and heads > 0 and d % heads == 0, f"{name}: {heads} heads cannot share {d} numbers")
+    _check_array(source.network_weights_1, f"{name}.network_weights_1", np.float32, (n, d, None))
+    width = source.network_weights_1.shape[2]
+    for field, shape in (
+        ("item_biases", (n_items,)),
+        ("attention_norms", (n, 2, d)),
+        ("attention_inputs", (n, d, 3 * d)),
+        ("attention_outputs", (n, d, d)),
+        ("network_norms", (n, 2, d)),
+        ("network_biases_1", (n, width)),
+        ("network_weights_2", (n, width, d)),
+        ("network_biases_2", (n, d)),
+        ("final_norm", (2, d)),
+    ):
+        _check_array(getattr(source, field), f"{name}.{field}", np.float32, shape)
+    _check_array(source.known_items, f"{name}.known_items", np.bool_, (n_items,))
 
 
 def check_item_facts(facts: ItemFacts, n_items: int) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 import shortlist as sl
 from shortlist.data.split import check_leakage, split
-from shortlist.data.synthetic import chain, shop, two_tastes
+from shortlist.data.synthetic import chain, shop, shuffled_items, two_tastes
 from shortlist.errors import LeakageError
 from shortlist.evaluation.protocol import evaluate
 
@@ -20,6 +20,14 @@ def test_a_callable_that_knows_the_test_is_suspicious():
     assert "mostly come from a model that has seen the test" in report.warnings[0]
     assert "SUSPICIOUS: " in report.table()
     assert report.to_dict()["warnings"] == list(report.warnings)
+
+
+def test_a_callable_that_knows_a_part_of_the_test_is_suspicious():
+    train, test = split(shuffled_items(two_tastes(n_users=30, n_items=600)), "random", test_share=0.05)
+    taken = dict(test.interactions.group_by("user_id").agg(pl.col("item_id").unique()).iter_rows())
+    report = evaluate(lambda users, k: {user: taken[user][:4] for user in users}, train, test)
+    assert 0.5 < report.metric("ndcg") < 0.7
+    assert "mostly come from a model that has seen the test" in report.warnings[0]
 
 
 def test_a_source_that_knows_the_test_is_suspicious():

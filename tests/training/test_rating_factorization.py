@@ -23,7 +23,7 @@ from shortlist.training.ranking.posterior import low_rank, summed_up, variances
 from shortlist.training.ranking.rating_factorization import fit_rating_factorization, scale_groups
 from shortlist.training.ranking.rating_features import attribute_groups, make_design, one_hot
 from shortlist.training.shifts import make_shifts
-from shortlist.training.sources import fit_first_stage, freeze_slow, make_plan
+from shortlist.training.sources import fit_first_stage, freeze_ratings, make_plan
 
 SMALL = RatingFactorizationSettings(
     rank=4, chains=2, iterations=200, burn_in=80, samples=60, dimension=12, day_dimension=4
@@ -421,7 +421,7 @@ def test_it_is_fitted_once_for_all_shifts_in_time(dataset):
     config = load_config(CONFIG | {"ranking": CONFIG["ranking"] | {"ranker": "trees", "shifts": 2}})
     log, plan = dataset.log(), make_plan(dataset, config, "window")
     shifts = make_shifts(log, "window", 2, 0, True)
-    frozen = freeze_slow(plan, shifts[1].history)
+    frozen = freeze_ratings(plan, shifts[1].history)
     models = [fit_first_stage(frozen, shift.history).features.rating_model for shift in shifts[1:]]
     assert models[0] is models[1]
     assert models[0].end == shifts[1].history.end

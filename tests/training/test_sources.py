@@ -9,18 +9,20 @@ from shortlist.config import load_config
 from shortlist.data.synthetic import chain, two_tastes
 from shortlist.retrieval.item_item import ItemItem
 from shortlist.training import sources
+from shortlist.training.retrieval.sequence import fit_sequence
 from shortlist.training.shifts import make_shifts
 from shortlist.training.sources import choose, fit_first_stage, fit_source, fusion_weights, make_plan, source_ndcg
 
-CONFIG = load_config(
-    {
-        "retrieval": {
-            "ease": {"regularisation": [50.0, 500.0], "decay": [1.0, 0.5]},
-            "covisitation": {"window": [1, 20], "popularity_power": [0.0], "decay": [1.0, 0.3]},
-            "popularity": {"recent": [7, 30], "half_life": [30.0]},
-        }
-    }
-)
+RETRIEVAL = {
+    "ease": {"regularisation": [50.0, 500.0], "decay": [1.0, 0.5]},
+    "covisitation": {"window": [1, 20], "popularity_power": [0.0], "decay": [1.0, 0.3]},
+    "popularity": {"recent": [7, 30], "half_life": [30.0]},
+}
+CONFIG = load_config({"retrieval": RETRIEVAL})
+SEQUENCE = RETRIEVAL | {
+    "sources": ["popularity", "sequence"],
+    "sequence": {"dimension": 8, "blocks": 1, "heads": 1, "epochs": 3, "max_length": 10},
+}
 
 
 @pytest.fixture(scope="module")
@@ -143,3 +145,23 @@ def test_small_logs_take_the_first_setting(chosen):
     by_name = {source.name: source for source in first.sources}
     assert by_name["ease"].decay == 1.0
     assert by_name["popularity_recent"].window == 7
+
+
+def test_a_sequence_is_fitted_once_voted_for_and_refitted_with_its_epochs():
+    """Its figure gives it a vote; the shifts share one fit; the final fit runs so many epochs on everything."""
+    config = load_config({"retrieval": SEQUENCE})
+    dataset = chain(n_users=100)
+    plan = make_plan(dataset, config, "next")
+    shifts = make_shifts(dataset.log(), "next", 2, 0, True)
+    plan = choose(plan, shifts[:1], True)
+    epochs = plan.chosen["sequence"]["epochs"]
+    assert 1 <= epochs <= 3
+    assert [trial["source"] for trial in plan.trials] == ["popularity", "sequence"]
+    assert len(fusion_weights(plan)[0]) == 2
+    frozen = [fit_first_stage(plan, shift.history).sources[1] for shift in shifts]
+    assert frozen[0] is frozen[1] is plan.frozen["sequence"]
+    final = fit_first_stage(replace(plan, frozen={}), dataset.log()).sources[1]
+    alone, n = fit_sequence(dataset.log(), plan.config.retrieval.sequence, seed=plan.config.seed, epochs=int(epochs))
+    assert n == epochs
+    assert final.item_vectors.tobytes() == alone.item_vectors.tobytes() != frozen[0].item_vectors.tobytes()
+    assert "sequence" in make_plan(dataset, config, "random").left_out

@@ -53,6 +53,12 @@ TargetOption = Annotated[
     str | None,
     typer.Option(help="window, next or random; left out: what the log allows.", autocompletion=completion.targets),
 ]
+ProtocolOption = Annotated[
+    str | None,
+    typer.Option(
+        help="time, next or random; left out: time where there are times.", autocompletion=completion.protocols
+    ),
+]
 ConfigOption = Annotated[
     str,
     typer.Option("--config", help="A preset (fast, tutorial) or a TOML file.", autocompletion=completion.configs),

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +15,7 @@ from shortlist.cli.console import (
     FromOption,
     ItemsOption,
     JsonFlag,
+    ProtocolOption,
     SeedOption,
     TargetOption,
     ThreadsOption,
@@ -28,6 +30,7 @@ from shortlist.cli.console import (
 from shortlist.errors import ConfigError
 
 if TYPE_CHECKING:
+    from shortlist.cascade import Cascade
     from shortlist.data.dataset import Dataset
     from shortlist.evaluation.gate import Verdict
     from shortlist.evaluation.rolling import RollingReport
@@ -47,7 +50,7 @@ class Exam:
     protocol: str | None
     k: int
     seed: int | None
-    fit: Callable[[str, "Dataset"], Any]
+    fit: Callable[[str, "Dataset"], "Cascade"]
 
 
 def evaluate(
@@ -64,12 +67,7 @@ def evaluate(
     users: UsersOption = None,
     column: ColumnOption = None,
     folder: FromOption = None,
-    protocol: Annotated[
-        str | None,
-        typer.Option(
-            help="time, next or random; left out: time where there are times.", autocompletion=completion.protocols
-        ),
-    ] = None,
+    protocol: ProtocolOption = None,
     target: TargetOption = None,
     config: ConfigOption = "fast",
     test: Annotated[
@@ -81,7 +79,9 @@ def evaluate(
     ] = None,
     days: Annotated[float, typer.Option(help="Length of such a window.")] = 30.0,
     k: Annotated[int, typer.Option(min=1, help="Length of the lists that are judged.")] = 10,
-    gate: Annotated[bool, typer.Option("--gate", help="Exit with 1 if one is worse than the first.")] = False,
+    gate: Annotated[
+        bool, typer.Option("--gate", help="Exit with 1 if one is worse than the first for the headline's users.")
+    ] = False,
     seed: SeedOption = None,
     threads: ThreadsOption = None,
     as_json: JsonFlag = False,
@@ -91,18 +91,12 @@ def evaluate(
     columns = (items, users, column, folder)
     dataset = None if data is None else read_data(data, *columns)
 
-    def fit(system: str, part: "Dataset") -> Any:
-        from shortlist.training.schedule import train
-
-        say(f"training {system!r}")
-        chosen = target or (TARGETS[exam.protocol] if exam.protocol else None)
-        return train(part, chosen, settings(system, seed, threads), progress=say)  # type: ignore[arg-type]
-
     if dataset is not None and test is None:
         protocol = protocol or ("random" if dataset.time_kind == "none" else "time")
     if protocol is not None and protocol not in TARGETS:
         raise ConfigError(f"--protocol: expected time, next or random, got {protocol!r}")
-    exam = Exam(protocol, k, seed, fit)
+    target = target or (TARGETS[protocol] if protocol else None)
+    exam = Exam(protocol, k, seed, partial(fit, target=target, seed=seed, threads=threads))
     if windows is not None:
         found: Any = roll(systems, dataset, exam, windows, days)
     else:
@@ -112,6 +106,14 @@ def evaluate(
     worse = [name for name, one in verdicts.items() if one.word == "worse"]
     if gate and worse:
         raise typer.Exit(1)
+
+
+def fit(system: str, part: "Dataset", *, target: str | None, seed: int | None, threads: int | None) -> "Cascade":
+    """A model of a preset or TOML file."""
+    from shortlist.training.schedule import train
+
+    say(f"training {system!r}")
+    return train(part, target, settings(system, seed, threads), progress=say)  # type: ignore[arg-type]
 
 
 def sort_out(what: list[str], config: str) -> tuple[str | None, list[str]]:
@@ -205,7 +207,7 @@ def report(systems: list[str], found: dict[str, Any], as_json: bool) -> "dict[st
         groups = [compare_models(found, users=users) for users in first.groups]
         comparison = groups[0]
     if as_json:
-        show_json(comparison.to_dict())
+        show_json(comparison.to_dict() | {"other_groups": [one.to_dict(reports=False) for one in groups[1:]]})
     else:
         for system in systems:
             show(f"{system}\n\n{found[system].table()}\n")

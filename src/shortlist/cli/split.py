@@ -12,6 +12,7 @@ from shortlist.cli.console import (
     FromOption,
     ItemsOption,
     JsonFlag,
+    ProtocolOption,
     UsersOption,
     read_data,
     show,
@@ -29,20 +30,16 @@ def split(
     users: UsersOption = None,
     column: ColumnOption = None,
     folder: FromOption = None,
-    protocol: Annotated[
-        str | None,
-        typer.Option(
-            help="time, next or random; left out: time where there are times.", autocompletion=completion.protocols
-        ),
-    ] = None,
+    protocol: ProtocolOption = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Cut a log: train.parquet to train models on, test.parquet to judge them by; items and users beside them."""
     from shortlist.data.split import split as cut
+    from shortlist.data.validation.set_aside import place_beside
 
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ConfigError(f"--out: expected a new or empty folder, but {out} has something in it")
-    dataset = read_data(data, items, users, column, folder)
+    dataset = read_data(data, items, users, column, folder, place_beside(out))
     parts = cut(dataset, protocol or ("random" if dataset.time_kind == "none" else "time"))  # type: ignore[arg-type]
     tables = {"train": parts.train.interactions, "test": parts.test.interactions}
     tables |= {
@@ -54,7 +51,8 @@ def split(
     for name, table in tables.items():
         table.write_parquet(out / f"{name}.parquet")
     if as_json:
-        show_json({"protocol": parts.protocol, "rows": {name: len(table) for name, table in tables.items()}})
+        rows = {name: len(table) for name, table in tables.items()}
+        show_json({"protocol": parts.protocol, "rows": rows, "validation": dataset.validation})
         return
     show(parts.description)
     others = " ".join(f"--{name} {out / name}.parquet" for name in tables if name not in ("train", "test"))

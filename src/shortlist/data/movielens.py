@@ -229,6 +229,8 @@ def _install(archive: Path, layout: Layout, name: str) -> Path:
     with _workplace() as work:
         unpack(archive, layout.marker, layout.members, work / "unpacked")
         try:
+            if target.is_dir() and not (target / layout.marker).is_file():
+                target.rename(work / "incomplete")  # somebody deleted files of it
             (work / "unpacked").rename(target)
             durable.sync_directory(target.parent)
         except OSError:

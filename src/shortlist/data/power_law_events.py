@@ -97,7 +97,8 @@ class Events:
         """The time of each row: sessions begin at any moment of the block and end in it."""
         start, stop = (int(edge) for edge in self._law.seconds(np.array(span)))
         last = max(stop - 1 - start, 0)
-        elapsed = np.cumsum(rng.exponential(MEAN_GAP_SECONDS, len(session)))
+        # At least a second, so that one user's repeats are events of their own.
+        elapsed = np.cumsum(1 + rng.exponential(MEAN_GAP_SECONDS - 1, len(session)))
         firsts = np.cumsum(lengths) - lengths
         elapsed -= elapsed[firsts[session]]
         durations = np.zeros(len(lengths))

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from shortlist.errors import ConfigError, DataError
-from shortlist.evaluation.figures import COMPARED, METRICS, TITLES, Difference, Result
+from shortlist.evaluation.figures import COMPARED, GROUPS, METRICS, TITLES, Difference, Result
 from shortlist.evaluation.gate import MARGIN, Verdict, gate
 from shortlist.evaluation.plain import difference_dict, without_nan
 from shortlist.evaluation.questions import Group
@@ -53,13 +53,12 @@ class Comparison:
         first, *others = self.reports
         results = {name: report.result(self.users) for name, report in self.reports.items()}
         k, head = self.reports[first].k, results[first]
-        who = {"all": "all users", "warm": "warm users", "fold_in": "new users, folded in"}[self.users]
         rows = [
             [f"{TITLES[metric]}@{k}", *(number(one.metrics[metric].mean) for one in results.values())]
             for metric in METRICS
         ]
         rows += [["RMSE", *(_rmse(report) for report in self.reports.values())]]
-        lines = [f"{who.capitalize()}, seen items {head.seen}: {head.metrics['ndcg'].n:,} users", ""]
+        lines = [f"{GROUPS[self.users]}, seen items {head.seen}: {head.metrics['ndcg'].n:,} users", ""]
         lines += aligned([["", *results], *rows])
         for name in others:
             lines += ["", f"  {name} - {first}"]
@@ -70,8 +69,8 @@ class Comparison:
             lines.append(f"    Gate: {self.verdicts[name].reason}")
         return "\n".join(lines) + "\n"
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON: ``users``, ``first``, ``differences``, ``gate`` and ``reports``, by name."""
+    def to_dict(self, *, reports: bool = True) -> dict[str, Any]:
+        """Plain values for JSON: ``users``, ``first``; by name ``differences``, ``gate`` and, if wanted, ``reports``."""
         plain = {
             "first": next(iter(self.reports)),
             "users": self.users,
@@ -80,8 +79,7 @@ class Comparison:
                 for name, by_metric in self.differences.items()
             },
             "gate": {name: asdict(one) | {"passed": one.passed} for name, one in self.verdicts.items()},
-            "reports": {name: report.to_dict() for name, report in self.reports.items()},
-        }
+        } | ({"reports": {name: report.to_dict() for name, report in self.reports.items()}} if reports else {})
         cleaned: dict[str, Any] = without_nan(plain)
         return cleaned
 

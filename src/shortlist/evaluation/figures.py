@@ -19,6 +19,7 @@ TITLES = {
     "map": "MAP",
     "precision": "Precision",
 }
+GROUPS: dict[Group, str] = {"all": "All users", "warm": "Warm users", "fold_in": "New users, folded in"}
 Seen = Literal["removed", "kept"]
 
 

@@ -12,7 +12,7 @@ from shortlist.errors import ConfigError, DataError
 from shortlist.evaluation.answering import Model
 from shortlist.evaluation.baselines import BASELINES
 from shortlist.evaluation.compare import adjusted
-from shortlist.evaluation.figures import METRICS, RESAMPLES, Difference
+from shortlist.evaluation.figures import GROUPS, METRICS, RESAMPLES, Difference
 from shortlist.evaluation.gate import MARGIN, Verdict, gate
 from shortlist.evaluation.metrics import PerUser
 from shortlist.evaluation.plain import difference_dict, without_nan
@@ -43,7 +43,7 @@ class RollingReport:
     def groups(self) -> list[Group]:
         """The groups of users that any window asked: warm first."""
         found = {one.users for report in self.reports for one in report.results}
-        return [group for group in ("all", "warm", "fold_in") if group in found]
+        return [group for group in GROUPS if group in found]
 
     def per_user(self, metric: str = "ndcg", *, users: Group = "warm", system: str = MODEL) -> dict[Any, float]:
         """Each user's mean over the windows in which the user had something to find.
@@ -82,8 +82,7 @@ class RollingReport:
         k = self.reports[0].k
         lines = []
         for group in self.groups:
-            who = {"all": "All users", "warm": "Warm users", "fold_in": "New users, folded in"}[group]
-            lines += ["", f"{who}, seen items {self.reports[0].results[0].seen}: NDCG@{k}"]
+            lines += ["", f"{GROUPS[group]}, seen items {self.reports[0].results[0].seen}: NDCG@{k}"]
             lines += aligned([["window", "users", MODEL, *BASELINES], *self._rows(group)])
             lines += [
                 f"  model - {name}, all windows: {difference_text(difference)}"

@@ -5,13 +5,16 @@ from typing import Any
 
 import numpy as np
 
-from shortlist.evaluation.figures import TITLES, Difference, Result, Stages
+from shortlist.evaluation.figures import GROUPS, TITLES, Difference, Result, Stages
 
 
 def result_text(one: Result, k: int) -> str:
-    who = {"all": "All users", "warm": "Warm users", "fold_in": "New users, folded in"}[one.users]
     n = one.metrics["ndcg"].n
-    lines = ["", f"{who}, seen items {one.seen}: {n:,} users ({one.without_relevant:,} more had nothing new to find)"]
+    lines = [
+        "",
+        f"{GROUPS[one.users]}, seen items {one.seen}: {n:,} users "
+        f"({one.without_relevant:,} more had nothing new to find)",
+    ]
     names = [baseline.name for baseline in one.baselines]
     rows = [
         [

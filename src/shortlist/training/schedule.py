@@ -9,7 +9,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from shortlist.ranking.linear import BY_PREDICTED_RATING, FUSION
 from shortlist.stages import Ranker
 from shortlist.training.ranker import Rows, choose_ranker, fit_final, shift_rows
 from shortlist.training.shifts import Shift, make_shifts
-from shortlist.training.sources import Plan, choose, fit_first_stage, freeze_slow, make_plan, sampled_queries
+from shortlist.training.sources import Plan, choose, fit_first_stage, freeze_ratings, make_plan, sampled_queries
 
 MOST_QUERIES = 20_000
 MOST_CELLS = 40_000_000
@@ -134,7 +134,8 @@ def fit_ranking(
     if shifts:
         by = shifts[:2] if target == "random" else shifts[:1]  # a fold is as early as any other
         say(f"choosing the sources' settings on {' and '.join(shift.name for shift in by)}")
-        plan = choose(plan, by, filter_seen)
+        fitted = choose(plan, by, filter_seen)
+        plan = replace(fitted, frozen={})
     record: dict[str, Any] = {"shifts": [shift.name for shift in shifts], "ranker": "fusion"}
     if ranking.ranker == "fusion":
         return plan, FUSION, record
@@ -142,7 +143,8 @@ def fit_ranking(
         record["why"] = f"the log gives only {len(shifts)} moments to learn from, at least 3 are needed"
         return plan, FUSION, record
     # Shifts of time only add events to the earliest one's log; what a fold hides, another one knows.
-    fitted = freeze_slow(plan, shifts[1].history) if target != "random" else plan
+    if target != "random":
+        fitted = freeze_ratings(fitted, shifts[1].history)
     prepared = [prepare(fitted, shift, filter_seen, say) for shift in shifts[1:]]
     say("fitting the ranker and choosing on the last shift")
     rows = [one.rows for one in prepared]

@@ -26,8 +26,9 @@ from shortlist.training.shifts import Shift
 QUERIES_TO_CHOOSE_BY = 1_000
 CELLS_TO_CHOOSE_BY = 10_000_000
 """Queries times items: every query scores the whole catalogue, so a large catalogue is asked fewer of them."""
-NEED_ORDER = ("popularity_decayed", "popularity_recent")
-NEURAL = ("two_tower",)
+NEED_ORDER = ("popularity_decayed", "popularity_recent", "sequence")
+NEURAL = ("two_tower", "sequence")
+"""Fitted once, on the earliest shift, and not again from shift to shift: only the histories move on."""
 KINDS_OF_QUERY = ("ndcg_away", "ndcg_fresh")
 FEWEST_OF_A_KIND = 30
 Settings = dict[str, float]
@@ -42,7 +43,7 @@ class Plan:
         n_items: size of the catalogue.
         chosen: settings per source name.
         trials: every setting tried, with its validation figure: for the record.
-        frozen: sources that are not fitted again from shift to shift.
+        frozen: sources that are not fitted again from shift to shift; none in the plan of the final fit.
         frozen_ratings: the rating model, where it is not fitted again from shift to shift.
         user_groups, item_groups: the attributes as the factorization machine reads them.
     """
@@ -90,18 +91,22 @@ def make_plan(dataset: Dataset, config: Config, target: Target) -> Plan:
 
 
 def choose(plan: Plan, shifts: list[Shift], filter_seen: bool) -> Plan:
-    """The plan with each source's settings chosen by its NDCG@10 alone, averaged over shifts."""
+    """The plan with each source's settings chosen by its NDCG@10 alone, averaged over shifts.
+
+    Where order is used, the neural sources fitted for it are frozen in the plan, for the shifts that come after.
+    """
     trials: list[dict[str, Any]] = []
+    neural: dict[str, Source] = {}
     for shift in shifts:
         sample = sampled_queries(shift, plan.config.seed, QUERIES_TO_CHOOSE_BY, CELLS_TO_CHOOSE_BY)
         for name in plan.source_names:
-            if name in NEURAL:
-                continue  # nothing to choose
             for settings, source in _variants(name, plan, shift.history):
+                if name in NEURAL:
+                    neural[name] = source
                 figures = source_ndcg(source, sample, filter_seen)
                 trials.append({"source": name, "settings": settings, "shift": shift.name} | figures)
-    chosen = {name: _best(name, trials) for name in plan.source_names if name not in NEURAL}
-    return replace(plan, chosen=chosen, trials=trials)
+    chosen = {name: _best(name, trials) for name in plan.source_names}
+    return replace(plan, chosen=chosen, trials=trials, frozen=neural if plan.order else {})
 
 
 def _best(name: str, trials: list[dict[str, Any]]) -> Settings:
@@ -192,6 +197,11 @@ def _variants(name: str, plan: Plan, log: Log) -> Iterator[tuple[Settings, Sourc
             matrix = keep_strongest(ease_weights(gram, regularisation), retrieval.ease.neighbours)
             for decay in retrieval.ease.decay if plan.order else (1.0,):
                 yield {"regularisation": regularisation, "decay": decay}, ItemItem.of(name, matrix, decay)
+    elif name == "sequence":
+        from shortlist.training.retrieval.sequence import fit_sequence
+
+        encoder, epochs = fit_sequence(log, retrieval.sequence, seed=plan.config.seed, name=name)
+        yield {"epochs": epochs}, encoder
     elif name == "covisitation":
         yield from _covisitation_variants(name, plan, log)
     else:
@@ -233,6 +243,11 @@ def fit_source(name: str, settings: Settings, plan: Plan, log: Log) -> Source:
             decay=settings["decay"],
             neighbours=retrieval.covisitation.neighbours,
         )
+    if name == "sequence":
+        from shortlist.training.retrieval.sequence import fit_sequence
+
+        epochs = int(settings["epochs"]) if "epochs" in settings else None
+        return fit_sequence(log, retrieval.sequence, seed=plan.config.seed, epochs=epochs, name=name)[0]
     from shortlist.training.retrieval.two_tower import fit_two_tower
 
     return fit_two_tower(log.positives(), retrieval.two_tower, seed=plan.config.seed, name=name)
@@ -257,12 +272,10 @@ def default_settings(name: str, plan: Plan) -> Settings:
     return {}
 
 
-def freeze_slow(plan: Plan, log: Log) -> Plan:
-    """The plan with what takes long to fit (neural sources, the factorization machine) fitted on a log, once for all
-    the shifts that come after it."""
-    neural = [name for name in plan.source_names if name in NEURAL]
-    ratings = _rating_model(plan, log) if plan.config.ranking.rating_model == "factorization" else None
-    return replace(plan, frozen={name: fit_source(name, {}, plan, log) for name in neural}, frozen_ratings=ratings)
+def freeze_ratings(plan: Plan, log: Log) -> Plan:
+    """The plan with the factorization machine, if it has one, fitted once for all the shifts from this log on."""
+    slow = plan.config.ranking.rating_model == "factorization"
+    return replace(plan, frozen_ratings=_rating_model(plan, log) if slow else None)
 
 
 def fit_first_stage(plan: Plan, log: Log) -> FirstStage:
