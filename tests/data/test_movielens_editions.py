@@ -87,6 +87,18 @@ def test_fetched_once_and_found_again(edition: str, server: Server, cache: Path)
     assert server.n_requests == 1
 
 
+@pytest.mark.parametrize("edition", ["1m", "latest-small"])
+def test_a_cached_folder_from_which_files_were_deleted_is_fetched_anew(
+    edition: str, server: Server, cache: Path
+) -> None:
+    folder = fetch(edition).folder
+    marker = EDITIONS[edition].archive.layout.marker
+    (folder / marker).unlink()
+    assert fetch(edition).origin == "official archive"
+    assert (folder / marker).is_file()
+    assert list(cache.iterdir()) == [folder]
+
+
 @every_edition
 def test_a_server_that_breaks_off(edition: str, server: Server, cache: Path) -> None:
     """Nothing is kept of what came, whether or not the end is missing by announcement; the next try succeeds."""

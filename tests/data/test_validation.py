@@ -234,8 +234,9 @@ class TestSetAside:
         assert found.dataset.items["year"].to_list() == ITEMS["year"]
 
     def test_the_first_reason_counts(self):
+        """Ids come last."""
         log = with_values("rating", {3: float("nan")}, with_values("user_id", {3: None}))
-        assert check(log).counts["interactions"]["set_aside"] == {"missing_id": 1}
+        assert check(log).counts["interactions"]["set_aside"] == {"not_finite": 1}
 
     def test_a_source_column_named_like_one_of_ours(self):
         found = check({**with_values("user_id", {3: None}), "row": ["x"] * N, "reason": ["y"] * N})
@@ -586,3 +587,16 @@ def test_na_is_no_id(tmp_path):
     dataset = validate(tmp_path / "log.csv").dataset
     assert dataset.interactions["user_id"].to_list() == [1, 5, 7]
     assert dataset.validation["set_aside"] == {"missing_id": 2}
+
+
+def test_a_line_of_totals_does_not_turn_ids_into_text(tmp_path):
+    lines = [
+        "user_id,item_id,rating,timestamp",
+        *(f"{i},{i + 1},3,{1_600_000_000 + i}" for i in range(20)),
+        "Total,300,,",
+    ]
+    (tmp_path / "log.csv").write_text("\n".join(lines) + "\n")
+    validation = validate(tmp_path / "log.csv")
+    assert validation.dataset.interactions["user_id"].dtype == pl.Int64
+    assert validation.set_aside["reason"].to_list() == ["missing_time"]
+    assert validation.set_aside["user_id"].to_list() == ["Total"]

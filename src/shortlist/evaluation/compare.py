@@ -70,7 +70,7 @@ class Comparison:
         return "\n".join(lines) + "\n"
 
     def to_dict(self, *, reports: bool = True) -> dict[str, Any]:
-        """Plain values for JSON: ``users``, ``first``; by name ``differences``, ``gate`` and, if wanted, ``reports``."""
+        """Plain values for JSON: ``users``, ``first``; by name ``differences``, ``gate``, perhaps ``reports``."""
         plain = {
             "first": next(iter(self.reports)),
             "users": self.users,

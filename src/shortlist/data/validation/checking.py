@@ -96,7 +96,7 @@ class CheckedTable:
             return
         self.reasons.append((check, column))
         self.reason_of[new] = len(self.reasons)
-        refused = check not in REPEATS and 2 * int(bad.sum()) > self.n_read
+        refused = check not in REPEATS and 2 * int(new.sum()) > self.n_read
         n_rows, row = int(new.sum()), int(np.argmax(new))
         place = self.place(row)
         value = None if column is None else self.raw[column][row]

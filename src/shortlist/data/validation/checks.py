@@ -24,13 +24,16 @@ KEYS = {"items": "item_id", "users": "user_id"}
 
 
 def check_log(log: CheckedTable, now: float) -> None:
-    """Clean the standard columns of the interactions, one after the other."""
+    """Clean the standard columns of the interactions, one after the other.
+
+    Ids come last: a row that is set aside for something else, such as a line of totals, has no say in what ids are.
+    """
     if not _has(log, IDS):
         return
     if not log.n_read:
         log.refuse("no_rows", "expected at least one interaction, got an empty table")
         return
-    for column in STANDARD:
+    for column in (*(name for name in STANDARD if name not in IDS), *IDS):
         if column not in log.raw.columns:
             _name_likely(log, column)
         elif column not in IDS and log.raw[column].null_count() == len(log.raw):
@@ -118,10 +121,15 @@ def _name_likely(log: CheckedTable, column: str) -> None:
 def _cleaned(log: CheckedTable, column: str, now: float) -> Cleaned:
     series = log.raw[column]
     if column in IDS:
-        return clean_ids(series, log.untyped)
+        return clean_ids(series if log.n_kept == len(series) else without(series, log.kept), log.untyped)
     if column == "timestamp":
         return clean_times(series, now)
     return clean_events(series) if column == "event" else clean_numbers(series)
+
+
+def without(series: pl.Series, kept: pl.Series) -> pl.Series:
+    """Null where a row is not kept."""
+    return pl.select(pl.when(kept).then(series).alias(series.name)).to_series()
 
 
 def _attribute(table: CheckedTable, column: str, list_separator: str) -> pl.Series | None:
