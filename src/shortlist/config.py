@@ -16,7 +16,7 @@ from shortlist.neural_settings import RatingNetworkSettings, SequenceSettings, T
 
 Target = Literal["window", "next", "random"]
 SourceName = Literal[
-    "popularity", "popularity_decayed", "popularity_recent", "ease", "covisitation", "two_tower", "sequence"
+    "popularity", "popularity_decayed", "popularity_recent", "ease", "covisitation", "repeats", "two_tower", "sequence"
 ]
 Count = Annotated[int, Meta(ge=1)]
 Positive = Annotated[float, Meta(gt=0)]
@@ -82,11 +82,21 @@ class PopularitySettings(Struct, frozen=True):
     half_life: Annotated[tuple[Positive, ...], Meta(min_length=1)] = (7.0, 30.0, 90.0)
 
 
+class RepeatsSettings(Struct, frozen=True):
+    """Values to choose from, as in `EaseSettings`.
+
+    Attributes:
+        decay: weight of a history event relative to the next newer one.
+    """
+
+    decay: Annotated[tuple[Decay, ...], Meta(min_length=1)] = (0.98, 0.9, 0.7)
+
+
 class RetrievalSettings(Struct, frozen=True):
     """Stage 1.
 
     Attributes:
-        sources: which ones; those that need order are left out where there is none.
+        sources: which ones; left out, with the reason in the record, are those that the data do not allow.
         candidates: length of the shortlist.
     """
 
@@ -96,11 +106,13 @@ class RetrievalSettings(Struct, frozen=True):
         "popularity_recent",
         "ease",
         "covisitation",
+        "repeats",
     )
     candidates: Count = 200
     popularity: PopularitySettings = PopularitySettings()
     ease: EaseSettings = EaseSettings()
     covisitation: CovisitationSettings = CovisitationSettings()
+    repeats: RepeatsSettings = RepeatsSettings()
     two_tower: TwoTowerSettings = TwoTowerSettings()
     sequence: SequenceSettings = SequenceSettings()
 

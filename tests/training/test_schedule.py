@@ -13,7 +13,7 @@ from shortlist.errors import ConfigError, DataError
 from shortlist.ranking.blend import Blend
 from shortlist.ranking.linear import Linear
 from shortlist.retrieval.popularity import ItemCounts
-from shortlist.training import sources
+from shortlist.training import recipes
 from shortlist.training.leaks import leaking_features
 from shortlist.training.ranker import choose_ranker
 from shortlist.training.schedule import prepare, train
@@ -63,10 +63,11 @@ def test_every_target_on_every_log(make, target):
     assert said
     assert model.record["ranker"]
     assert model.filter_seen == model.record["filter_seen"] == (make is not shop)
+    assert ("repeats" in model.record["sources_left_out"]) == model.filter_seen
     asked = model.users["user_id"].to_list()[:5]
     assert len(model.recommend(asked, k=5)) == 25
     if target == "random":
-        assert set(model.record["sources_left_out"]) == {"popularity_decayed", "popularity_recent"}
+        assert {"popularity_decayed", "popularity_recent"} <= set(model.record["sources_left_out"])
         assert not {"trend", "item_age", "user_idle", "item_position"} & set(model.record.get("features", ()))
 
 
@@ -239,7 +240,7 @@ def test_items_without_events_are_in_the_catalogue():
 
 
 def test_a_catalogue_too_large_for_ease_does_without(monkeypatch):
-    monkeypatch.setattr(sources, "MAX_ITEMS", 10)
+    monkeypatch.setattr(recipes, "MAX_ITEMS", 10)
     model = train(chain(), "next", quick(shifts=3))
     assert "20" not in model.record["sources_left_out"]["ease"]
     assert "ease" not in {source.name for source in model.first.sources}
@@ -249,20 +250,20 @@ def test_a_catalogue_too_large_for_ease_does_without(monkeypatch):
 
 def test_neural_sources_are_fitted_once_for_the_shifts_and_once_more(monkeypatch):
     fitted = []
-    real = sources.fit_source
+    real = recipes.TwoTower.fit
 
-    def counting(name, settings, plan, log):
-        fitted.append((name, len(log)))
-        return real(name, settings, plan, log)
+    def counting(recipe, plan, log, settings):
+        fitted.append(len(log))
+        return real(recipe, plan, log, settings)
 
-    monkeypatch.setattr(sources, "fit_source", counting)
+    monkeypatch.setattr(recipes.TwoTower, "fit", counting)
     changes = {"retrieval": {"sources": ["popularity", "two_tower"], "candidates": 10, "two_tower": {"epochs": 1}}}
     config = load_config(QUICK | changes)
     log = two_tastes().log()
     for target in ("window", "random"):
         fitted.clear()
         train(two_tastes(), target, config)
-        towers = [n for name, n in fitted if name == "two_tower"]
+        towers = list(fitted)
         assert towers[-1] == len(log)
         # window: on the earliest shift and on everything; random: on two folds, then on four and on everything.
         assert len(towers) == (2 if target == "window" else 7)

@@ -3,15 +3,20 @@
 from dataclasses import replace
 
 import numpy as np
+import polars as pl
 import pytest
 
 from shortlist.config import load_config
-from shortlist.data.synthetic import chain, two_tastes
+from shortlist.data.dataset import Dataset
+from shortlist.data.synthetic import chain, shop, two_tastes
 from shortlist.retrieval.item_item import ItemItem
+from shortlist.stages import stored_queries
 from shortlist.training import sources
+from shortlist.training.recipes import RECIPES
 from shortlist.training.retrieval.sequence import fit_sequence
+from shortlist.training.schedule import train
 from shortlist.training.shifts import make_shifts
-from shortlist.training.sources import choose, fit_first_stage, fit_source, fusion_weights, make_plan, source_ndcg
+from shortlist.training.sources import choose, fit_first_stage, fusion_weights, make_plan, source_ndcg
 
 RETRIEVAL = {
     "ease": {"regularisation": [50.0, 500.0], "decay": [1.0, 0.5]},
@@ -41,7 +46,7 @@ def test_every_setting_is_tried_once_and_the_best_is_kept(chosen):
     assert counts == expected
     for name, settings in plan.chosen.items():
         best = max(trial["ndcg_at_10"] for trial in plan.trials if trial["source"] == name)
-        source = fit_source(name, settings, plan, shifts[0].history)
+        source = RECIPES[name].fit(plan, shifts[0].history, settings)
         assert source_ndcg(source, shifts[0], True)["ndcg_at_10"] == pytest.approx(best, abs=1e-12)
 
 
@@ -55,8 +60,8 @@ def test_a_trial_is_the_source_that_its_settings_give(chosen):
     _, shifts, plan = chosen
     log = shifts[0].history
     for name in plan.source_names:
-        for settings, source in sources._variants(name, plan, log):
-            fitted = fit_source(name, settings or plan.chosen[name], plan, log)
+        for settings, source in RECIPES[name].variants(plan, log):
+            fitted = RECIPES[name].fit(plan, log, settings or plan.chosen[name])
             queries = shifts[0].queries.block(0, 20)
             one, other = fitted.score_catalogue(queries), source.score_catalogue(queries)
             np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
@@ -68,7 +73,7 @@ def test_without_order_nothing_depends_on_it():
     shifts = make_shifts(dataset.log(), "random", 2, 0, True)
     plan = choose(plan, shifts[:2], True)
     assert plan.source_names == ("popularity", "ease", "covisitation")
-    assert set(plan.left_out) == {"popularity_decayed", "popularity_recent"}
+    assert set(plan.left_out) == {"popularity_decayed", "popularity_recent", "repeats"}
     assert {trial["settings"].get("decay", 1.0) for trial in plan.trials} == {1.0}
     assert plan.chosen["covisitation"]["window"] == 0
     first = fit_first_stage(plan, dataset.log())
@@ -108,7 +113,7 @@ def test_those_who_were_away_and_those_who_act_have_votes_of_their_own(chosen):
 def test_the_figures_of_each_kind_are_those_of_its_queries(chosen):
     _, shifts, plan = chosen
     shift = shifts[0]
-    source = fit_source("covisitation", plan.chosen["covisitation"], plan, shift.history)
+    source = RECIPES["covisitation"].fit(plan, shift.history, plan.chosen["covisitation"])
     queries, half = shift.queries, np.arange(len(shift.queries)) < 40
     away = replace(shift, queries=replace(queries, at=np.where(half, queries.at + 10**7, queries.at)))
     assert away.fresh.tolist() == (~half).tolist()
@@ -165,3 +170,22 @@ def test_a_sequence_is_fitted_once_voted_for_and_refitted_with_its_epochs():
     assert n == epochs
     assert final.item_vectors.tobytes() == alone.item_vectors.tobytes() != frozen[0].item_vectors.tobytes()
     assert "sequence" in make_plan(dataset, config, "random").left_out
+
+
+def test_repeats_rank_the_own_items_by_how_often_and_how_lately():
+    events = pl.DataFrame({"user_id": [1] * 4 + [2], "item_id": ["a", "b", "b", "c", "d"], "timestamp": range(5)})
+    dataset = Dataset.from_frames(events)
+    config = load_config({"retrieval": {"sources": ["repeats"], "repeats": {"decay": [0.9]}}, "filter_seen": False})
+    plan = make_plan(dataset, config, "next")
+    source = RECIPES["repeats"].fit(plan, dataset.log(), {"decay": 0.9})
+    queries = stored_queries(dataset.log(), np.array([0], dtype=np.int32), np.array([9]))
+    ids = dataset.items["item_id"]
+    (proposed,) = source.propose(queries, 10)
+    assert ids.gather(proposed).to_list() == ["b", "c", "a"]
+    assert source.score_catalogue(queries)[0, proposed].tolist() == pytest.approx([0.9 + 0.81, 1.0, 0.729])
+
+
+def test_a_shop_gets_its_repeats():
+    model = train(shop(), "next", load_config({"ranking": {"ranker": "fusion"}}))
+    assert "repeats" in {source.name for source in model.first.sources}
+    assert not model.filter_seen

@@ -15,14 +15,15 @@ from typing import Any
 
 from shortlist.cascade import Cascade, FirstStage
 from shortlist.config import Config, Target, load_config
-from shortlist.data.dataset import REPEATS, Dataset
+from shortlist.data.dataset import Dataset
 from shortlist.data.log import Log
 from shortlist.errors import ConfigError, DataError
 from shortlist.ranking.linear import BY_PREDICTED_RATING, FUSION
 from shortlist.stages import Ranker
+from shortlist.training.plan import Plan
 from shortlist.training.ranker import Rows, choose_ranker, fit_final, shift_rows
 from shortlist.training.shifts import Shift, make_shifts
-from shortlist.training.sources import Plan, choose, fit_first_stage, freeze_ratings, make_plan, sampled_queries
+from shortlist.training.sources import choose, fit_first_stage, freeze_ratings, make_plan, sampled_queries
 
 MOST_QUERIES = 20_000
 MOST_CELLS = 40_000_000
@@ -65,13 +66,14 @@ def train(
     say = progress or (lambda sentence: None)
     config = load_config(config)
     target = check_target(dataset, target)
-    filter_seen = config.filter_seen if config.filter_seen is not None else dataset.repeat_share < REPEATS
     log = dataset.log(config.positive.min_rating, config.positive.events)
     if not (log.weights > 0).any():
         raise DataError(f"none of the {len(log):,} interactions counts as positive: {config.positive}")
     if config.ranking.ranker == "rating" and not dataset.has_ratings:
         raise ConfigError("setting 'ranking.ranker': 'rating' sorts by predicted rating, but the log has no ratings")
-    plan, ranker, record = fit_ranking(log, make_plan(dataset, config, target), target, filter_seen, say)
+    plan = make_plan(dataset, config, target)
+    filter_seen = plan.filter_seen
+    plan, ranker, record = fit_ranking(log, plan, target, filter_seen, say)
     say(f"fitting stage 1 on all {len(log):,} interactions")
     first = fit_first_stage(plan, log)
     check_ranker(ranker, first)

@@ -1,0 +1,48 @@
+"""What is fitted, the same for every shift and for the final fit."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from shortlist.config import Config
+from shortlist.data.log import Floats
+from shortlist.ranking.bias import RatingModel
+from shortlist.stages import Source
+from shortlist.training.ranking.rating_features import Groups
+
+Settings = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The parts that follow from the data and the configuration alone, then what validation chose.
+
+    Attributes:
+        order: whether what came first is known and may be used.
+        seconds: whether the times are seconds, so that days mean something.
+        filter_seen: whether an answer leaves out what the user has.
+        n_items: size of the catalogue.
+        source_names: the configured sources that these data allow.
+        left_out: the others, and why.
+        chosen: settings per source name.
+        trials: every setting tried, with its validation figure: for the record.
+        frozen: sources that are not fitted again from shift to shift; none in the plan of the final fit.
+        frozen_ratings: the rating model, where it is not fitted again from shift to shift.
+        user_groups, item_groups: the attributes as the factorization machine reads them.
+    """
+
+    config: Config
+    order: bool
+    seconds: bool
+    filter_seen: bool
+    attributes: Floats
+    numbers: Floats
+    number_names: tuple[str, ...]
+    n_items: int
+    source_names: tuple[str, ...] = ()
+    left_out: dict[str, str] = field(default_factory=dict)
+    chosen: dict[str, Settings] = field(default_factory=dict)
+    trials: list[dict[str, Any]] = field(default_factory=list)
+    frozen: dict[str, Source] = field(default_factory=dict)
+    frozen_ratings: RatingModel | None = None
+    user_groups: Groups = ()
+    item_groups: Groups = ()
