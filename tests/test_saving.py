@@ -20,11 +20,12 @@ from shortlist.errors import ArtifactError
 from shortlist.saving import load, restore
 from shortlist.training.schedule import train
 
-SEQUENCE = {"sources": ["popularity", "sequence"], "candidates": 15} | {
-    "sequence": {"dimension": 8, "heads": 2, "blocks": 2, "epochs": 2, "max_length": 10}
+NEURAL = {"sources": ["popularity", "sequence", "history_tower"], "candidates": 15} | {
+    "sequence": {"dimension": 8, "heads": 2, "blocks": 2, "epochs": 2, "max_length": 10},
+    "history_tower": {"dimension": 8, "epochs": 2, "max_length": 10},
 }
 MAKERS = {
-    "sequence": lambda: fit("next", retrieval=SEQUENCE),
+    "neural": lambda: fit("next", retrieval=NEURAL),
     "trees": with_trees,
     "fusion": lambda: fit("next", ranking={"ranker": "fusion"}),
     "random": lambda: fit("random"),
@@ -143,8 +144,8 @@ def parts(tmp_path_factory):
     model = fit(retrieval=sources, ranking=TUTORIAL["ranking"] | {"ranker": "rating", "rating_model": "network"})
     model.save(path)
     network = open_artifact(path)
-    fit("next", retrieval=SEQUENCE).save(path)
-    return {"trees": trees, "network": network, "sequence": open_artifact(path)}
+    fit("next", retrieval=NEURAL).save(path)
+    return {"trees": trees, "network": network, "neural": open_artifact(path)}
 
 
 def altered(opened, change):
@@ -191,7 +192,7 @@ CHANGES = {
 }
 
 
-@pytest.mark.parametrize("which", ["trees", "network", "sequence"])
+@pytest.mark.parametrize("which", ["trees", "network", "neural"])
 @pytest.mark.filterwarnings("ignore:overflow")
 @pytest.mark.parametrize("label", CHANGES)
 def test_no_array_may_be_missing_or_of_another_shape_or_type(parts, which, label):

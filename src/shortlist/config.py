@@ -12,11 +12,19 @@ import msgspec
 from msgspec import Meta
 
 from shortlist.errors import ConfigError
-from shortlist.neural_settings import RatingNetworkSettings, SequenceSettings, TwoTowerSettings
+from shortlist.neural_settings import HistoryTowerSettings, RatingNetworkSettings, SequenceSettings, TwoTowerSettings
 
 Target = Literal["window", "next", "random"]
 SourceName = Literal[
-    "popularity", "popularity_decayed", "popularity_recent", "ease", "covisitation", "repeats", "two_tower", "sequence"
+    "popularity",
+    "popularity_decayed",
+    "popularity_recent",
+    "ease",
+    "covisitation",
+    "repeats",
+    "two_tower",
+    "history_tower",
+    "sequence",
 ]
 Count = Annotated[int, Meta(ge=1)]
 Positive = Annotated[float, Meta(gt=0)]
@@ -114,6 +122,7 @@ class RetrievalSettings(Struct, frozen=True):
     covisitation: CovisitationSettings = CovisitationSettings()
     repeats: RepeatsSettings = RepeatsSettings()
     two_tower: TwoTowerSettings = TwoTowerSettings()
+    history_tower: HistoryTowerSettings = HistoryTowerSettings()
     sequence: SequenceSettings = SequenceSettings()
 
 

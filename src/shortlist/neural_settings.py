@@ -118,6 +118,22 @@ class SequenceSettings(HistoryFitSettings, frozen=True, forbid_unknown_fields=Tr
     heads: Positive = 2
 
 
+class HistoryTowerSettings(HistoryFitSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How the towers of histories and items are fitted; `HistoryFitSettings` and what is theirs.
+
+    Attributes:
+        dimension: length of a vector.
+        item_dropout: share of the items whose ids are left out of a step, where they have attributes to go by; the
+            same share of the users go without their attributes.
+        user_dropout: share of the users whose ids are left out of a step; 1 = a user's id says nothing.
+    """
+
+    learning_rate: Rate = 0.005
+    dimension: Positive = 64
+    item_dropout: Share = 0.1
+    user_dropout: Annotated[float, Meta(ge=0, le=1)] = 1.0
+
+
 # Found by random search (benchmarks/two_tower_search.py: 50 points, logQ throughout) on 8,000 of the 80,000 training
 # rows of MovieLens 100K: of the points within one standard error of the best share found with seen titles removed, the
 # one that finds most with them kept. The search and its figures are in docs/two-tower.md.

@@ -23,6 +23,7 @@ from shortlist.ranking.factorization import RatingFactorization
 from shortlist.ranking.features import Features, ItemFacts
 from shortlist.ranking.linear import Linear
 from shortlist.ranking.network import RatingNetwork
+from shortlist.retrieval.history_tower import HistoryTower
 from shortlist.retrieval.item_item import ItemItem
 from shortlist.retrieval.popularity import ItemCounts, Popularity
 from shortlist.retrieval.sequence import SequenceEncoder
@@ -35,6 +36,7 @@ KINDS: dict[str, type[Any]] = {
     "item_item": ItemItem,
     "id_vectors": IdVectors,
     "sequence": SequenceEncoder,
+    "history_tower": HistoryTower,
     "bias": RatingBias,
     "network": RatingNetwork,
     "factorization": RatingFactorization,

@@ -19,6 +19,8 @@ from shortlist.ranking.factorization import RatingFactorization
 from shortlist.ranking.features import ItemFacts
 from shortlist.ranking.linear import Linear
 from shortlist.ranking.network import RatingNetwork
+from shortlist.retrieval.encoder import N_GAPS
+from shortlist.retrieval.history_tower import HistoryTower
 from shortlist.retrieval.item_item import ItemItem
 from shortlist.retrieval.popularity import ItemCounts, Popularity
 from shortlist.retrieval.sequence import SequenceEncoder
@@ -53,6 +55,8 @@ def check_structure(model: Cascade) -> None:
             check_id_vectors(source, n_users, n_items)
         elif isinstance(source, SequenceEncoder):
             check_sequence(source, n_items)
+        elif isinstance(source, HistoryTower):
+            check_history_tower(source, n_users, n_items, model.config.retrieval.history_tower.max_length)
         else:
             _require(isinstance(source, Popularity), f"{source.name}: not a source")
     check_item_facts(features.item_facts, n_items)
@@ -144,6 +148,7 @@ def check_sequence(source: SequenceEncoder, n_items: int) -> None:
     width = source.network_weights_1.shape[2]
     for field, shape in (
         ("item_biases", (n_items,)),
+        ("gaps", (n, heads, None)),
         ("attention_norms", (n, 2, d)),
         ("attention_inputs", (n, d, 3 * d)),
         ("attention_outputs", (n, d, d)),
@@ -155,6 +160,26 @@ def check_sequence(source: SequenceEncoder, n_items: int) -> None:
     ):
         _check_array(getattr(source, field), f"{name}.{field}", np.float32, shape)
     _check_array(source.known_items, f"{name}.known_items", np.bool_, (n_items,))
+    _require(source.gaps.shape[2] > 0, f"{name}.gaps: none")
+
+
+def check_history_tower(source: HistoryTower, n_users: int, n_items: int, max_length: int) -> None:
+    name = source.name
+    _check_array(source.item_vectors, f"{name}.item_vectors", np.float32, (n_items, None))
+    d = source.item_vectors.shape[1]
+    for field, shape in (
+        ("item_biases", (n_items,)),
+        ("attention", (d,)),
+        ("distances", (max_length,)),
+        ("gaps", (1 if len(source.gaps) == 1 else N_GAPS,)),
+        ("projection", (d, d)),
+        ("prior", (d,)),
+        ("user_vectors", (n_users + 1, d)),
+        ("final_norm", (2, d)),
+    ):
+        _check_array(getattr(source, field), f"{name}.{field}", np.float32, shape)
+    _check_array(source.known_items, f"{name}.known_items", np.bool_, (n_items,))
+    _require(d > 0, f"{name}: vectors of no length")
 
 
 def check_item_facts(facts: ItemFacts, n_items: int) -> None:

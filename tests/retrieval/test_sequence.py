@@ -15,7 +15,7 @@ from shortlist.training.retrieval.sequence import fit_sequence
 SMALL = SequenceSettings(dimension=8, max_length=10, epochs=60, blocks=1, learning_rate=0.01)
 
 
-def random_encoder(n_items=9, d=8, heads=2, blocks=2, max_length=6, width=5, seed=0):
+def random_encoder(n_items=9, d=8, heads=2, blocks=2, max_length=6, width=5, n_gaps=4, seed=0):
     rng = np.random.default_rng(seed)
 
     def draw(*shape):
@@ -30,6 +30,7 @@ def random_encoder(n_items=9, d=8, heads=2, blocks=2, max_length=6, width=5, see
         draw(blocks, d, 3 * d),
         draw(blocks, d, d),
         draw(blocks, heads, max_length),
+        draw(blocks, heads, n_gaps),
         draw(blocks, 2, d),
         draw(blocks, d, width),
         draw(blocks, width),
@@ -39,7 +40,7 @@ def random_encoder(n_items=9, d=8, heads=2, blocks=2, max_length=6, width=5, see
     )
 
 
-def slow_encoding(e, items):
+def slow_encoding(e, items, times):
     """The query vector of the last item, event by event and head by head in float64, every block in full."""
     d, heads = e.item_vectors.shape[1], e.distances.shape[1]
     size = d // heads
@@ -58,7 +59,11 @@ def slow_encoding(e, items):
                 q = y[t][:d][part]
                 weights = np.array(
                     [
-                        np.exp(q @ y[s][d : 2 * d][part] / size**0.5 + e.distances[block, head, t - s])
+                        np.exp(
+                            q @ y[s][d : 2 * d][part] / size**0.5
+                            + e.distances[block, head, t - s]
+                            + e.gaps[block, head, min(int(times[t] - times[s]).bit_length(), e.gaps.shape[2] - 1)]
+                        )
                         for s in range(t + 1)
                     ]
                 )
@@ -85,8 +90,18 @@ class TestSequenceEncoder(HistorySourceContract):
 @pytest.mark.parametrize("items", [[3], [0, 1, 2], [5, 5, 1, 8, 0, 2]])
 def test_encodes_as_plain_loops_do(heads, blocks, items):
     encoder = random_encoder(heads=heads, blocks=blocks)
-    expected = slow_encoding(encoder, items)
-    np.testing.assert_allclose(encoder.encode(np.array(items, dtype=np.int32), -1), expected, atol=2e-5)
+    times = np.array([5, 5, 6, 8, 8, 999])[: len(items)]
+    expected = slow_encoding(encoder, items, times)
+    np.testing.assert_allclose(encoder.encode(np.array(items, dtype=np.int32), times, -1), expected, atol=2e-5)
+
+
+def test_times_matter_where_they_are_times():
+    items = np.array([1, 2, 3], dtype=np.int32)
+    early, late = np.array([0, 10, 11]), np.array([0, 1, 11])
+    timed, untimed = random_encoder(n_gaps=4), random_encoder(n_gaps=1)
+    assert np.abs(timed.encode(items, early, -1) - timed.encode(items, late, -1)).max() > 1e-3
+    assert untimed.encode(items, early, -1).tobytes() == untimed.encode(items, late, -1).tobytes()
+    assert timed.encode(items, early, -1).tobytes() == timed.encode(items, early + 10**9, -1).tobytes()
 
 
 def test_the_order_matters():
@@ -98,13 +113,16 @@ def test_the_order_matters():
 def test_only_the_latest_events_are_read():
     encoder = random_encoder(max_length=3)
     scores = encoder.score_catalogue(make_queries([[0, 8, 1, 2, 3], [7, 1, 2, 3], [1, 2, 3], [2, 3]]))
+    # Times in made queries rise by one: gaps are the same in all.
     assert scores[0].tobytes() == scores[1].tobytes() == scores[2].tobytes()
     assert scores[2].tobytes() != scores[3].tobytes()
 
 
 def test_items_without_a_vector_are_neither_read_nor_scored():
     encoder = random_encoder()
-    scores = encoder.score_catalogue(make_queries([[4, 1, 4, 2], [1, 2], [4], []]))
+    queries = make_queries([[4, 1, 4, 2], [1, 2], [4], []])
+    queries.timestamps[:] = 7
+    scores = encoder.score_catalogue(queries)
     assert scores[0].tobytes() == scores[1].tobytes()
     np.testing.assert_array_equal(np.isnan(scores[0]), ~encoder.known_items)
     assert np.isnan(scores[2:]).all()

@@ -64,21 +64,25 @@ def test_a_sampled_catalogue_teaches_the_same(monkeypatch):
     assert hit_rate(encoder, train, held_out) > 0.8
 
 
-def test_torch_and_numpy_say_the_same(make_log):
+@pytest.mark.parametrize("in_seconds", [True, False])
+def test_torch_and_numpy_say_the_same(make_log, in_seconds):
     settings = SequenceSettings(dimension=64, blocks=2, heads=2, max_length=50, dropout=0)
     rng = np.random.default_rng(0)
     log = make_log(np.repeat([0, 1, 2], [51, 20, 2]), rng.integers(0, 300, 73), 3, 300)
+    log = replace(log, timestamps=np.cumsum(2 ** rng.integers(0, 20, 73)), in_seconds=in_seconds)
     model = Transformer(log, settings, 0, "sequence")
     for weight in model.weights.values():
         weight.data += torch.from_numpy(rng.normal(0, 0.05, weight.shape).astype(np.float32))
     encoder = model.encoder({name: weight.detach() for name, weight in model.weights.items()})
+    assert encoder.gaps.shape[2] == (32 if in_seconds else 1)
     n = 0
     for batch in Histories(log).batches(50, 1000, 1000, rng):
         vectors = model.encode(batch).detach()
         scores = (vectors @ model.weights["item_vectors"].T + model.weights["item_biases"][:, 0]).detach().numpy()
         for line, items in enumerate(batch.item_rows.numpy()):
             for t in np.flatnonzero(batch.weights[line] > 0):
-                answered = encoder.encode(items[: t + 1].astype(np.int32), -1)
+                times = batch.timestamps[line, : t + 1].numpy()
+                answered = encoder.encode(items[: t + 1].astype(np.int32), times, -1)
                 np.testing.assert_allclose(answered, vectors[line, t].numpy(), atol=1e-5)
                 products = encoder.item_vectors @ answered + encoder.item_biases
                 np.testing.assert_allclose(products, scores[line, t], atol=1e-5, rtol=1e-5)

@@ -13,6 +13,7 @@ from shortlist.retrieval.item_item import ItemItem
 from shortlist.stages import stored_queries
 from shortlist.training import sources
 from shortlist.training.recipes import RECIPES
+from shortlist.training.retrieval.history_tower import fit_history_tower
 from shortlist.training.retrieval.sequence import fit_sequence
 from shortlist.training.schedule import train
 from shortlist.training.shifts import make_shifts
@@ -27,6 +28,7 @@ CONFIG = load_config({"retrieval": RETRIEVAL})
 SEQUENCE = RETRIEVAL | {
     "sources": ["popularity", "sequence"],
     "sequence": {"dimension": 8, "blocks": 1, "heads": 1, "epochs": 3, "max_length": 10},
+    "history_tower": {"dimension": 8, "epochs": 3, "max_length": 10},
 }
 
 
@@ -152,24 +154,43 @@ def test_small_logs_take_the_first_setting(chosen):
     assert by_name["popularity_recent"].window == 7
 
 
-def test_a_sequence_is_fitted_once_voted_for_and_refitted_with_its_epochs():
+@pytest.mark.parametrize("name", ["sequence", "history_tower"])
+def test_a_history_model_is_fitted_once_voted_for_and_refitted_with_its_epochs(name):
     """Its figure gives it a vote; the shifts share one fit; the final fit runs so many epochs on everything."""
-    config = load_config({"retrieval": SEQUENCE})
+    config = load_config({"retrieval": SEQUENCE | {"sources": ["popularity", name]}})
     dataset = chain(n_users=100)
     plan = make_plan(dataset, config, "next")
     shifts = make_shifts(dataset.log(), "next", 2, 0, True)
     plan = choose(plan, shifts[:1], True)
-    epochs = plan.chosen["sequence"]["epochs"]
+    epochs = plan.chosen[name]["epochs"]
     assert 1 <= epochs <= 3
-    assert [trial["source"] for trial in plan.trials] == ["popularity", "sequence"]
+    assert [trial["source"] for trial in plan.trials] == ["popularity", name]
     assert len(fusion_weights(plan)[0]) == 2
     frozen = [fit_first_stage(plan, shift.history).sources[1] for shift in shifts]
-    assert frozen[0] is frozen[1] is plan.frozen["sequence"]
+    assert frozen[0] is frozen[1] is plan.frozen[name]
     final = fit_first_stage(replace(plan, frozen={}), dataset.log()).sources[1]
-    alone, n = fit_sequence(dataset.log(), plan.config.retrieval.sequence, seed=plan.config.seed, epochs=int(epochs))
+    if name == "sequence":
+        alone, n = fit_sequence(dataset.log(), config.retrieval.sequence, seed=config.seed, epochs=int(epochs))
+    else:
+        alone, n = fit_history_tower(
+            dataset.log(), config.retrieval.history_tower, seed=config.seed, epochs=int(epochs)
+        )
     assert n == epochs
     assert final.item_vectors.tobytes() == alone.item_vectors.tobytes() != frozen[0].item_vectors.tobytes()
-    assert "sequence" in make_plan(dataset, config, "random").left_out
+    assert ("sequence" in make_plan(dataset, config, "random").left_out) == (name == "sequence")
+
+
+def test_the_history_tower_reads_attributes_and_words_and_without_order_no_order():
+    retrieval = {"sources": ["history_tower"], "history_tower": SEQUENCE["history_tower"]}
+    dataset = two_tastes()
+    for target in ("window", "random"):
+        plan = make_plan(dataset, load_config({"retrieval": retrieval}), target)
+        (tower,) = fit_first_stage(plan, dataset.log()).sources
+        without = replace(plan, item_groups=(), word_groups=(), user_groups=())
+        (other,) = fit_first_stage(without, dataset.log()).sources
+        assert np.abs(tower.item_vectors - other.item_vectors).max() > 0.01
+        assert (len(tower.gaps), tower.distances.any()) == ((32, True) if plan.order else (1, False))
+        assert len(plan.word_groups) == 1
 
 
 def test_repeats_rank_the_own_items_by_how_often_and_how_lately():

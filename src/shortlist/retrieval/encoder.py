@@ -7,8 +7,11 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from shortlist.data.log import Floats, Mask, Rows
+from shortlist.data.log import Floats, Mask, Rows, Times
 from shortlist.stages import Queries, Source
+
+N_GAPS = 32
+"""`gap_rows` of up to 34 years of seconds and longer ones."""
 
 
 class HistoryEncoder(Source):
@@ -35,11 +38,12 @@ class HistoryEncoder(Source):
         """How many latest events are read."""
 
     @abstractmethod
-    def encode(self, item_rows: Rows, user_row: int) -> Floats:
+    def encode(self, item_rows: Rows, timestamps: Times, user_row: int) -> Floats:
         """float32 (d,): the query vector.
 
         Args:
             item_rows: int32 (n,), items with a vector, oldest first; 1 to `max_length` of them.
+            timestamps: int64 (n,), when each was taken up.
             user_row: -1 = unknown.
         """
 
@@ -50,10 +54,21 @@ class HistoryEncoder(Source):
             # One query at a time, never a block: its bits do not depend on the batch.
             events = slice(queries.offsets[q], queries.offsets[q + 1])
             item_rows = queries.item_rows[events][counts[events]][-self.max_length :]
+            timestamps = queries.timestamps[events][counts[events]][-self.max_length :]
             if len(item_rows):
-                products = self.item_vectors @ self.encode(item_rows, user_row)  # (n_items,)
+                products = self.item_vectors @ self.encode(item_rows, timestamps, user_row)  # (n_items,)
                 scores[q] = np.where(self.known_items, products + self.item_biases, np.nan)
         return scores
+
+
+def gap_rows(gaps: Times, n_gaps: int) -> NDArray[np.int64]:
+    """Lengths of time by order of magnitude: how many binary digits each has, at most n_gaps − 1; below 0 as 0.
+
+    >>> gap_rows(np.array([0, 1, 2, 3, 4, 86_400]), 32)
+    array([ 0,  1,  2,  2,  3, 17])
+    """
+    digits = np.frexp(np.maximum(gaps, 0).astype(np.float64))[1]
+    return np.minimum(digits, n_gaps - 1).astype(np.int64)
 
 
 def layer_norm(x: Floats, scale: Floats, shift: Floats) -> Floats:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from shortlist.data.log import Log
 from shortlist.errors import require
+from shortlist.retrieval.encoder import gap_rows
 from shortlist.training.catalogue_softmax import Pairs
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ class Batch:
 
     Attributes:
         item_rows: int64 (n, t), what is read; 0 in the padding.
+        timestamps: int64 (n, t), when that was taken up; any in the padding.
         targets: int64 (n, t), what is to be foretold there.
         weights: float32 (n, t), of the targets; 0 in the padding.
         user_rows: int64 (n,).
@@ -34,10 +36,21 @@ class Batch:
     """
 
     item_rows: Tensor
+    timestamps: Tensor
     targets: Tensor
     weights: Tensor
     user_rows: Tensor
     visible: Tensor
+
+    def gaps(self, n_gaps: int) -> Tensor | None:
+        """int64 (n, t, t): `gap_rows` of the times from events (third axis) to the last one read (second axis).
+
+        ``None`` where all are alike.
+        """
+        if n_gaps == 1:
+            return None
+        times = self.timestamps
+        return torch.from_numpy(gap_rows((times[:, :, None] - times[:, None]).numpy(), n_gaps))
 
     def read_before(self) -> Pairs:
         """What each target's history holds; the rows count the targets that are no padding, line by line."""
@@ -59,6 +72,7 @@ class Histories:
         positives = log.positives()
         order, self.offsets = positives.by_user
         self.item_rows = positives.item_rows[order].astype(np.int64)  # (n_events,)
+        self.timestamps = positives.timestamps[order]  # (n_events,)
         self.user_rows = positives.user_rows[order].astype(np.int64)  # (n_events,)
         self.weights = positives.weights[order]  # (n_events,)
         self.ordered = ordered
@@ -108,6 +122,7 @@ class Histories:
         ones = torch.ones(longest, longest, dtype=torch.bool)
         return Batch(
             torch.from_numpy(np.where(present, self.item_rows[read], 0)),
+            torch.from_numpy(self.timestamps[read]),
             torch.from_numpy(np.where(present, self.item_rows[targets], 0)),
             torch.from_numpy(np.where(present, self.weights[targets], 0).astype(np.float32)),
             torch.from_numpy(self.user_rows[starts]),

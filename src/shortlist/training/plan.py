@@ -27,7 +27,8 @@ class Plan:
         trials: every setting tried, with its validation figure: for the record.
         frozen: sources that are not fitted again from shift to shift; none in the plan of the final fit.
         frozen_ratings: the rating model, where it is not fitted again from shift to shift.
-        user_groups, item_groups: the attributes as the factorization machine reads them.
+        user_groups, item_groups: the attributes as the models that learn a vector per value read them.
+        word_groups: likewise the words of the items' texts.
     """
 
     config: Config
@@ -46,3 +47,4 @@ class Plan:
     frozen_ratings: RatingModel | None = None
     user_groups: Groups = ()
     item_groups: Groups = ()
+    word_groups: Groups = ()

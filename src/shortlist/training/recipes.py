@@ -174,12 +174,10 @@ class TwoTower(Recipe):
         return fit_two_tower(log.positives(), plan.config.retrieval.two_tower, seed=plan.config.seed, name=self.name)
 
 
-class Sequence(Recipe):
-    name = "sequence"
-    frozen = True
+class HistoryModelRecipe(Recipe):
+    """A model that finds its number of epochs where it is first fitted."""
 
-    def refused(self, plan: Plan) -> str | None:
-        return needs_order(plan)
+    frozen = True
 
     def fit(self, plan: Plan, log: Log, settings: Settings) -> Source:
         return self._fit(plan, log, int(settings["epochs"]) if "epochs" in settings else None)[0]
@@ -187,6 +185,35 @@ class Sequence(Recipe):
     def variants(self, plan: Plan, log: Log) -> Iterator[tuple[Settings, Source]]:
         encoder, epochs = self._fit(plan, log, None)
         yield {"epochs": epochs}, encoder
+
+    @abstractmethod
+    def _fit(self, plan: Plan, log: Log, epochs: int | None) -> tuple[Source, int]:
+        """The source and the number of its epochs, found by validation where ``None`` is given."""
+
+
+class HistoryTower(HistoryModelRecipe):
+    name = "history_tower"
+
+    def _fit(self, plan: Plan, log: Log, epochs: int | None) -> tuple[Source, int]:
+        from shortlist.training.retrieval.history_tower import fit_history_tower
+
+        return fit_history_tower(
+            log,
+            plan.config.retrieval.history_tower,
+            seed=plan.config.seed,
+            item_attributes=plan.item_groups + plan.word_groups,
+            user_attributes=plan.user_groups,
+            ordered=plan.order,
+            epochs=epochs,
+            name=self.name,
+        )
+
+
+class Sequence(HistoryModelRecipe):
+    name = "sequence"
+
+    def refused(self, plan: Plan) -> str | None:
+        return needs_order(plan)
 
     def _fit(self, plan: Plan, log: Log, epochs: int | None) -> tuple[Source, int]:
         from shortlist.training.retrieval.sequence import fit_sequence
@@ -196,5 +223,15 @@ class Sequence(Recipe):
 
 RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
-    for recipe in (AllTime(), Decayed(), Recent(), Ease(), Covisitation(), Repeats(), TwoTower(), Sequence())
+    for recipe in (
+        AllTime(),
+        Decayed(),
+        Recent(),
+        Ease(),
+        Covisitation(),
+        Repeats(),
+        TwoTower(),
+        HistoryTower(),
+        Sequence(),
+    )
 }

@@ -8,6 +8,7 @@ import numpy as np
 from shortlist.data.log import Log
 from shortlist.errors import ConfigError, require
 from shortlist.neural_settings import SequenceSettings
+from shortlist.retrieval.encoder import N_GAPS
 from shortlist.retrieval.sequence import SequenceEncoder
 
 if TYPE_CHECKING:
@@ -30,7 +31,8 @@ def fit_sequence(
 ) -> tuple[SequenceEncoder, int]:
     """Fit the encoder: SASRec with the full softmax of Klenitskiy and Vasilev 2023 (arXiv:2309.07602).
 
-    What differs: relative positions; histories cut into windows anew in each epoch, so that every event is a target;
+    What differs: relative positions, and times where the log has them (as in HSTU, Zhai et al. 2024,
+    arXiv:2402.17152); histories cut into windows anew in each epoch, so that every event is a target;
     item biases that begin as log popularity; where people hardly take up again what they have, the history's items are
     no negatives; and the weights are averaged over the steps.
 
@@ -79,6 +81,7 @@ class Transformer(HistoryModel):
             "attention_inputs": self._uniform(n, d, 3 * d),
             "attention_outputs": self._uniform(n, d, d),
             "distances": torch.zeros(n, h, settings.max_length),
+            "gaps": torch.zeros(n, h, N_GAPS if log.in_seconds else 1),
             "network_norms": norm.repeat(n, 1, 1),
             "network_weights_1": self._uniform(n, d, d),
             "network_biases_1": torch.zeros(n, d),
@@ -101,18 +104,22 @@ class Transformer(HistoryModel):
         x = self._dropped(x)
         steps = torch.arange(batch.item_rows.shape[1])
         distance = (steps[:, None] - steps).clamp(min=0)  # (t, t)
+        gaps = batch.gaps(self.weights["gaps"].shape[2])  # (n, t, t)
         for block in range(self.settings.blocks):
-            x = self._block(block, x, distance, batch.visible)
+            x = self._block(block, x, distance, gaps, batch.visible)
         return self._normed(x, self.weights["final_norm"])
 
-    def _block(self, block: int, x: Tensor, distance: Tensor, visible: Tensor) -> Tensor:
+    def _block(self, block: int, x: Tensor, distance: Tensor, gaps: Tensor | None, visible: Tensor) -> Tensor:
         w = {name: weight[block] for name, weight in self.weights.items() if name not in ("final_norm", *self.tables)}
         n, t, d = x.shape
         h = self.settings.heads
         y = self._normed(x, w["attention_norms"])
         q, k, v = (y @ w["attention_inputs"]).view(n, t, 3, h, d // h).permute(2, 0, 3, 1, 4)  # (n, h, t, d / h)
         shifts = w["distances"][:, distance].masked_fill(~visible, -torch.inf)  # (h, t, t)
-        shares = self._dropped(torch.softmax(q @ k.mT * (d // h) ** -0.5 + shifts, dim=-1))
+        logits = q @ k.mT * (d // h) ** -0.5 + shifts  # (n, h, t, t)
+        if gaps is not None:
+            logits = logits + w["gaps"][:, gaps].transpose(0, 1)
+        shares = self._dropped(torch.softmax(logits, dim=-1))
         attended = (shares @ v).transpose(1, 2).reshape(n, t, d)
         x = x + self._dropped(attended @ w["attention_outputs"])
         y = self._normed(x, w["network_norms"])
