@@ -50,7 +50,7 @@ def test_unknown_settings(config, words):
         ({"retrieval": {"candidates": "many"}}, "retrieval.candidates"),
         ({"retrieval": {"candidates": 5.5}}, "retrieval.candidates"),
         ({"retrieval": {"sources": []}}, "retrieval.sources"),
-        ({"retrieval": {"sources": ["als"]}}, "retrieval.sources"),
+        ({"retrieval": {"sources": ["svd"]}}, "retrieval.sources"),
         ({"retrieval": {"ease": {"decay": [1.5]}}}, "retrieval.ease.decay"),
         ({"retrieval": {"ease": {"regularisation": []}}}, "retrieval.ease.regularisation"),
         ({"retrieval": {"ease": {"regularisation": [-1.0]}}}, "retrieval.ease.regularisation"),

@@ -24,7 +24,9 @@ NEURAL = {"sources": ["popularity", "sequence", "history_tower"], "candidates": 
     "sequence": {"dimension": 8, "heads": 2, "blocks": 2, "epochs": 2, "max_length": 10},
     "history_tower": {"dimension": 8, "epochs": 2, "max_length": 10},
 }
+CLOSED_FORMS = {"sources": ["popularity", "als", "content"], "candidates": 15, "als": {"dimension": 4}}
 MAKERS = {
+    "closed forms": lambda: fit("next", retrieval=CLOSED_FORMS),
     "neural": lambda: fit("next", retrieval=NEURAL),
     "trees": with_trees,
     "fusion": lambda: fit("next", ranking={"ranker": "fusion"}),
@@ -145,7 +147,9 @@ def parts(tmp_path_factory):
     model.save(path)
     network = open_artifact(path)
     fit("next", retrieval=NEURAL).save(path)
-    return {"trees": trees, "network": network, "neural": open_artifact(path)}
+    neural = open_artifact(path)
+    fit("next", retrieval=CLOSED_FORMS).save(path)
+    return {"trees": trees, "network": network, "neural": neural, "closed forms": open_artifact(path)}
 
 
 def altered(opened, change):
@@ -192,7 +196,7 @@ CHANGES = {
 }
 
 
-@pytest.mark.parametrize("which", ["trees", "network", "neural"])
+@pytest.mark.parametrize("which", ["trees", "network", "neural", "closed forms"])
 @pytest.mark.filterwarnings("ignore:overflow")
 @pytest.mark.parametrize("label", CHANGES)
 def test_no_array_may_be_missing_or_of_another_shape_or_type(parts, which, label):
@@ -249,6 +253,43 @@ def test_arrays_that_lead_astray(parts, name, place, value):
 
     with pytest.raises(ArtifactError):
         restore(altered(parts["trees"], change))
+
+
+@pytest.mark.parametrize(
+    ("name", "place", "value"),
+    [
+        ("als/prior", (0, 0), -1),
+        ("als/prior", (0, 0), np.nan),
+        ("content/columns/hashes", 1, -1),
+    ],
+)
+def test_arrays_of_closed_forms_that_lead_astray(parts, name, place, value):
+    def change(arrays, manifest, frames):
+        arrays[f"sources/{name}"][place] = value
+
+    with pytest.raises(ArtifactError, match=r"positive definite|increase"):
+        restore(altered(parts["closed forms"], change))
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ([1, "fields", "decay"], 0),
+        ([1, "fields", "ridge"], -1.0),
+        ([1, "fields", "ridge"], "nan"),
+        ([2, "fields", "decay"], 1.5),
+        ([2, "fields", "columns", "kinds"], ["category"]),
+        ([2, "fields", "columns", "kinds"], ["category", "picture"]),
+        ([2, "fields", "columns", "names"], ["genre"]),
+        ([2, "fields", "columns"], None),
+    ],
+)
+def test_closed_forms_whose_fields_do_not_fit(parts, path, value):
+    def change(arrays, manifest, frames):
+        set_in(manifest["sources"], path, value)
+
+    with pytest.raises(ArtifactError):
+        restore(altered(parts["closed forms"], change))
 
 
 def set_in(manifest, path, value):

@@ -21,6 +21,8 @@ SourceName = Literal[
     "popularity_recent",
     "ease",
     "covisitation",
+    "als",
+    "content",
     "repeats",
     "two_tower",
     "history_tower",
@@ -78,6 +80,38 @@ class CovisitationSettings(Struct, frozen=True):
     neighbours: Count = 512
 
 
+class AlsSettings(Struct, frozen=True):
+    """How ALS is fitted; of regularisation and decay the values to choose from, as in `EaseSettings`.
+
+    Attributes:
+        regularisation: relative to what an average user's events weigh; what suits depends little on the data's size.
+        decay: weight of a history event relative to the next newer one; only 1 is tried where order means nothing.
+        unobserved: weight of all pairs as no evidence, relative to that of all positives.
+        dimension: length of a vector.
+        iterations: times that all users and all items are solved for.
+    """
+
+    regularisation: Annotated[tuple[Positive, ...], Meta(min_length=1)] = (0.18, 0.08, 0.03, 0.4)
+    decay: Annotated[tuple[Decay, ...], Meta(min_length=1)] = (1.0, 0.95, 0.9, 0.8)
+    unobserved: Positive = 16.0
+    dimension: Count = 64
+    iterations: Count = 6
+
+
+class ContentSettings(Struct, frozen=True):
+    """How content is fitted.
+
+    Attributes:
+        decay: weight of a history event relative to the next newer one; values to choose from, as in `EaseSettings`.
+        dimension: length of a vector.
+        ridge: how many items have to share a value before half of what they have in common counts.
+    """
+
+    decay: Annotated[tuple[Decay, ...], Meta(min_length=1)] = (1.0, 0.9, 0.8)
+    dimension: Count = 32
+    ridge: Positive = 10.0
+
+
 class PopularitySettings(Struct, frozen=True):
     """Windows in ticks (days, where times are seconds and the log is longer than two months).
 
@@ -120,6 +154,8 @@ class RetrievalSettings(Struct, frozen=True):
     popularity: PopularitySettings = PopularitySettings()
     ease: EaseSettings = EaseSettings()
     covisitation: CovisitationSettings = CovisitationSettings()
+    als: AlsSettings = AlsSettings()
+    content: ContentSettings = ContentSettings()
     repeats: RepeatsSettings = RepeatsSettings()
     two_tower: TwoTowerSettings = TwoTowerSettings()
     history_tower: HistoryTowerSettings = HistoryTowerSettings()

@@ -23,11 +23,12 @@ from shortlist.ranking.factorization import RatingFactorization
 from shortlist.ranking.features import Features, ItemFacts
 from shortlist.ranking.linear import Linear
 from shortlist.ranking.network import RatingNetwork
+from shortlist.retrieval.content import Content
 from shortlist.retrieval.history_tower import HistoryTower
 from shortlist.retrieval.item_item import ItemItem
 from shortlist.retrieval.popularity import ItemCounts, Popularity
 from shortlist.retrieval.sequence import SequenceEncoder
-from shortlist.retrieval.vectors import IdVectors
+from shortlist.retrieval.vectors import FoldedVectors, IdVectors
 from shortlist.stages import Ranker, Source
 from shortlist.structure import check_structure
 
@@ -35,6 +36,8 @@ Arrays = dict[str, np.ndarray[Any, Any]]
 KINDS: dict[str, type[Any]] = {
     "item_item": ItemItem,
     "id_vectors": IdVectors,
+    "folded_vectors": FoldedVectors,
+    "content": Content,
     "sequence": SequenceEncoder,
     "history_tower": HistoryTower,
     "bias": RatingBias,

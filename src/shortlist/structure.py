@@ -19,12 +19,13 @@ from shortlist.ranking.factorization import RatingFactorization
 from shortlist.ranking.features import ItemFacts
 from shortlist.ranking.linear import Linear
 from shortlist.ranking.network import RatingNetwork
+from shortlist.retrieval.content import N_KNOTS, Content
 from shortlist.retrieval.encoder import N_GAPS
 from shortlist.retrieval.history_tower import HistoryTower
 from shortlist.retrieval.item_item import ItemItem
 from shortlist.retrieval.popularity import ItemCounts, Popularity
 from shortlist.retrieval.sequence import SequenceEncoder
-from shortlist.retrieval.vectors import IdVectors
+from shortlist.retrieval.vectors import FoldedVectors, IdVectors
 
 Array = np.ndarray[Any, Any]
 
@@ -53,6 +54,10 @@ def check_structure(model: Cascade) -> None:
             check_item_item(source, n_items)
         elif isinstance(source, IdVectors):
             check_id_vectors(source, n_users, n_items)
+        elif isinstance(source, FoldedVectors):
+            check_folded_vectors(source, n_items)
+        elif isinstance(source, Content):
+            check_content(source, n_items)
         elif isinstance(source, SequenceEncoder):
             check_sequence(source, n_items)
         elif isinstance(source, HistoryTower):
@@ -135,6 +140,32 @@ def check_id_vectors(source: IdVectors, n_users: int, n_items: int) -> None:
     _check_array(source.item_biases, f"{name}.item_biases", np.float32, (n_items,))
     _check_array(source.trained_users, f"{name}.trained_users", np.bool_, (n_users,))
     _check_array(source.trained_items, f"{name}.trained_items", np.bool_, (n_items,))
+
+
+def check_folded_vectors(source: FoldedVectors, n_items: int) -> None:
+    name = source.name
+    _check_array(source.item_vectors, f"{name}.item_vectors", np.float32, (n_items, None))
+    d = source.item_vectors.shape[1]
+    _check_array(source.prior, f"{name}.prior", np.float32, (d, d))
+    _check_array(source.trained_items, f"{name}.trained_items", np.bool_, (n_items,))
+    solvable = bool(np.isfinite(source.prior).all()) and np.linalg.eigvalsh(source.prior.astype(np.float64)).min() > 0
+    _require(solvable, f"{name}.prior: not positive definite")
+    _require(0 < source.decay <= 1 and source.ridge >= 0, f"{name}: decay {source.decay}, ridge {source.ridge}")
+
+
+def check_content(source: Content, n_items: int) -> None:
+    name, columns = source.name, source.columns
+    _check_array(source.item_vectors, f"{name}.item_vectors", np.float32, (n_items, None))
+    _check_array(source.described, f"{name}.described", np.bool_, (n_items,))
+    _check_array(columns.hashes, f"{name}.hashes", np.int64, (None,))
+    _require((np.diff(columns.hashes) > 0).all(), f"{name}.hashes: they do not increase")
+    _check_array(columns.idf, f"{name}.idf", np.float32, (len(columns.hashes),))
+    strange = set(columns.kinds) - {"category", "list", "text", "number", "date"}
+    _require(not strange and len(columns.names) == len(columns.kinds), f"{name}: attributes of kinds {columns.kinds}")
+    n_numbers = sum(kind in ("number", "date") for kind in columns.kinds)
+    _check_array(columns.knots, f"{name}.knots", np.float64, (n_numbers, N_KNOTS))
+    _check_array(source.weights, f"{name}.weights", np.float32, (len(columns), source.item_vectors.shape[1]))
+    _require(0 < source.decay <= 1, f"{name}: decay {source.decay}")
 
 
 def check_sequence(source: SequenceEncoder, n_items: int) -> None:

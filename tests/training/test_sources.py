@@ -193,6 +193,43 @@ def test_the_history_tower_reads_attributes_and_words_and_without_order_no_order
         assert len(plan.word_groups) == 1
 
 
+CLOSED_FORMS = load_config(
+    {
+        "retrieval": {
+            "sources": ["als", "content"],
+            "als": {"regularisation": [0.1, 0.4], "decay": [1.0, 0.5], "dimension": 4},
+            "content": {"decay": [1.0, 0.5], "dimension": 4},
+        }
+    }
+)
+
+
+def test_als_and_content_are_tried_with_every_setting_and_refitted_with_the_best():
+    dataset = two_tastes()
+    plan = make_plan(dataset, CLOSED_FORMS, "next")
+    shifts = make_shifts(dataset.log(), "next", 2, 0, True)
+    chosen = choose(plan, shifts[:1], True)
+    tried = [trial["source"] for trial in chosen.trials]
+    assert (tried.count("als"), tried.count("content")) == (4, 2)
+    for name in ("als", "content"):
+        for settings, source in RECIPES[name].variants(plan, shifts[0].history):
+            again = RECIPES[name].fit(plan, shifts[0].history, settings)
+            queries = shifts[0].queries.block(0, 20)
+            assert again.score_catalogue(queries).tobytes() == source.score_catalogue(queries).tobytes()
+    first = fit_first_stage(chosen, dataset.log())
+    assert [source.name for source in first.sources] == ["als", "content"]
+    assert [source.decay for source in first.sources] == [chosen.chosen[name]["decay"] for name in ("als", "content")]
+    random = make_plan(dataset, CLOSED_FORMS, "random")
+    assert all(settings["decay"] == 1 for name in ("als", "content") for settings in RECIPES[name].grid(random))
+
+
+def test_without_attributes_there_is_no_content():
+    dataset = chain()
+    plan = make_plan(dataset, CLOSED_FORMS, "next")
+    assert plan.source_names == ("als",)
+    assert "no attribute" in plan.left_out["content"]
+
+
 def test_repeats_rank_the_own_items_by_how_often_and_how_lately():
     events = pl.DataFrame({"user_id": [1] * 4 + [2], "item_id": ["a", "b", "b", "c", "d"], "timestamp": range(5)})
     dataset = Dataset.from_frames(events)

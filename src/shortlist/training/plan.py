@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+import polars as pl
+
 from shortlist.config import Config
 from shortlist.data.log import Floats
 from shortlist.ranking.bias import RatingModel
@@ -21,6 +23,7 @@ class Plan:
         seconds: whether the times are seconds, so that days mean something.
         filter_seen: whether an answer leaves out what the user has.
         n_items: size of the catalogue.
+        items: the catalogue: ``item_id`` and attributes.
         source_names: the configured sources that these data allow.
         left_out: the others, and why.
         chosen: settings per source name.
@@ -39,6 +42,7 @@ class Plan:
     numbers: Floats
     number_names: tuple[str, ...]
     n_items: int
+    items: pl.DataFrame
     source_names: tuple[str, ...] = ()
     left_out: dict[str, str] = field(default_factory=dict)
     chosen: dict[str, Settings] = field(default_factory=dict)

@@ -2,15 +2,20 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import ClassVar
 
 import scipy.sparse as sp
 
 from shortlist.data.log import Log
+from shortlist.retrieval.content import AttributeColumns, Content
 from shortlist.retrieval.item_item import ItemItem, keep_strongest
 from shortlist.retrieval.popularity import ItemCounts, Popularity
+from shortlist.retrieval.vectors import FoldedVectors
 from shortlist.stages import Source
 from shortlist.training.plan import Plan, Settings
+from shortlist.training.retrieval.als import fit_als
+from shortlist.training.retrieval.content import MOST_VALUES, fit_content
 from shortlist.training.retrieval.covisitation import count_covisits, fit_covisitation, normalise, strongest_followers
 from shortlist.training.retrieval.ease import MAX_ITEMS, ease_weights, fit_ease, gram_matrix
 
@@ -149,6 +154,64 @@ class Covisitation(Recipe):
             yield settings, ItemItem.of(self.name, matrices[window, power], settings["decay"])
 
 
+class Als(Recipe):
+    name = "als"
+
+    def grid(self, plan: Plan) -> list[Settings]:
+        settings = plan.config.retrieval.als
+        return [
+            {"regularisation": regularisation, "decay": decay}
+            for regularisation in settings.regularisation
+            for decay in (settings.decay if plan.order else (1.0,))
+        ]
+
+    def fit(self, plan: Plan, log: Log, settings: Settings) -> FoldedVectors:
+        fixed = plan.config.retrieval.als
+        return fit_als(
+            log,
+            regularisation=settings["regularisation"],
+            unobserved=fixed.unobserved,
+            dimension=fixed.dimension,
+            iterations=fixed.iterations,
+            decay=settings["decay"],
+            seed=plan.config.seed,
+        )
+
+    def variants(self, plan: Plan, log: Log) -> Iterator[tuple[Settings, Source]]:
+        regularisation, source = None, None
+        for settings in self.grid(plan):
+            if source is None or settings["regularisation"] != regularisation:
+                regularisation, source = settings["regularisation"], self.fit(plan, log, settings)
+            yield settings, replace(source, decay=settings["decay"])
+
+
+class FromAttributes(Recipe):
+    name = "content"
+
+    def refused(self, plan: Plan) -> str | None:
+        told_apart = len(AttributeColumns.of(plan.items, MOST_VALUES)) > 0
+        return None if told_apart else "the items have no attribute that two of them share"
+
+    def grid(self, plan: Plan) -> list[Settings]:
+        return [{"decay": decay} for decay in (plan.config.retrieval.content.decay if plan.order else (1.0,))]
+
+    def fit(self, plan: Plan, log: Log, settings: Settings) -> Content:
+        fixed = plan.config.retrieval.content
+        return fit_content(
+            log,
+            plan.items,
+            dimension=fixed.dimension,
+            ridge=fixed.ridge,
+            decay=settings["decay"],
+            seed=plan.config.seed,
+        )
+
+    def variants(self, plan: Plan, log: Log) -> Iterator[tuple[Settings, Source]]:
+        source = self.fit(plan, log, self.grid(plan)[0])
+        for settings in self.grid(plan):
+            yield settings, replace(source, decay=settings["decay"])
+
+
 class Repeats(Recipe):
     """What the user has taken up before, the often and the lately taken up first."""
 
@@ -229,6 +292,8 @@ RECIPES: dict[str, Recipe] = {
         Recent(),
         Ease(),
         Covisitation(),
+        Als(),
+        FromAttributes(),
         Repeats(),
         TwoTower(),
         HistoryTower(),

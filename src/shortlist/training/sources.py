@@ -43,6 +43,7 @@ def make_plan(dataset: Dataset, config: Config, target: Target) -> Plan:
         numbers,
         names,
         len(dataset.items),
+        dataset.items,
     )
     towers = "history_tower" in config.retrieval.sources
     if towers or config.ranking.rating_model == "factorization":
