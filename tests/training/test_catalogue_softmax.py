@@ -90,3 +90,11 @@ def test_an_excluded_target_still_counts():
     x, y, b, one = torch.zeros(1, 2), torch.zeros(3, 2), torch.zeros(3), torch.ones(1)
     pairs = Pairs(torch.zeros(3, dtype=torch.int64), torch.arange(3))
     assert float(catalogue_softmax(x, y, b, torch.tensor([1]), one, excluded=pairs)) == 0
+
+
+def test_a_sample_that_holds_every_item_gives_the_full_loss():
+    inputs = torch.randn(20, 4), torch.randn(9, 4), torch.randn(9)
+    targets, weights = torch.randint(9, (20,)), torch.rand(20)
+    full = gradients(lambda *t: catalogue_softmax(*t, targets, weights), inputs)
+    sure = gradients(lambda *t: catalogue_softmax(*t, targets, weights, log_q=torch.zeros(9)), inputs)
+    torch.testing.assert_close(sure, full)

@@ -14,7 +14,7 @@ from shortlist.retrieval.sequence import SequenceEncoder
 from shortlist.stages import stored_queries
 from shortlist.training import history_fit
 from shortlist.training.histories import Histories
-from shortlist.training.history_fit import HeldOut, hardly_repeats, hold_out
+from shortlist.training.history_fit import Fit, HeldOut, hardly_repeats, hold_out
 from shortlist.training.retrieval.sequence import Transformer, fit_sequence
 
 SMALL = SequenceSettings(dimension=16, blocks=1, heads=2, max_length=20, epochs=30, learning_rate=0.01, batch_size=256)
@@ -62,6 +62,30 @@ def test_a_sampled_catalogue_teaches_the_same(monkeypatch):
     settings = msgspec.structs.replace(SMALL, negatives=8, batch_size=128)
     encoder, _ = fit_sequence(train, settings, seed=0, epochs=20)
     assert hit_rate(encoder, train, held_out) > 0.8
+
+
+def test_an_item_is_compared_as_often_as_its_q_says(monkeypatch, make_log):
+    """Uniform and in-batch negatives together: q is the probability that an item is among either."""
+    monkeypatch.setattr(history_fit, "FULL_SOFTMAX_ITEMS", 10)
+    rng = np.random.default_rng(0)
+    shares = rng.dirichlet(np.full(12, 0.5))
+    log = make_log(np.arange(4000) % 50, np.append(np.arange(12), rng.choice(12, 3988, p=shares)), 50, 14)
+    settings = msgspec.structs.replace(SMALL, negatives=5)
+    fit = Fit(Transformer(log, settings, 0, "s"), log, settings, 0, ordered=True, unseen_only=False)
+    n, batch = 4000, 10
+    counts, stated = np.zeros(14), np.full(14, -np.inf)
+    for _ in range(n):
+        items, log_q = fit._compared(torch.from_numpy(rng.choice(log.item_rows, batch).astype(np.int64)))
+        counts[items] += 1
+        stated[items] = log_q
+    assert counts[12:].tolist() == [0, 0]  # items without an event are never drawn
+    q = np.exp(stated[:12])
+    np.testing.assert_allclose(counts[:12] / n, q, atol=4 * np.sqrt(0.25 / n))
+    every = msgspec.structs.replace(SMALL, negatives=5_000)
+    fit = Fit(Transformer(log, every, 0, "s"), log, every, 0, ordered=True, unseen_only=False)
+    items, log_q = fit._compared(torch.zeros(1, dtype=torch.int64))
+    assert items.tolist() == list(range(12))
+    np.testing.assert_allclose(log_q, 0, atol=1e-6)  # then it is the full softmax
 
 
 @pytest.mark.parametrize("in_seconds", [True, False])
