@@ -4,7 +4,6 @@ from dataclasses import fields, replace
 
 import msgspec
 import numpy as np
-import polars as pl
 import pytest
 import scipy.sparse as sp
 import torch
@@ -12,11 +11,11 @@ import torch
 from shortlist.data.synthetic import chain, shuffled_items, two_tastes
 from shortlist.errors import DataError
 from shortlist.neural_settings import HistoryTowerSettings
+from shortlist.retrieval.content import AttributeColumns
 from shortlist.retrieval.history_tower import HistoryTower
 from shortlist.stages import stored_queries
 from shortlist.training import history_fit
 from shortlist.training.histories import Histories
-from shortlist.training.ranking.rating_features import attribute_groups
 from shortlist.training.retrieval.history_tower import Towers, fit_history_tower
 
 SMALL = HistoryTowerSettings(dimension=16, max_length=30, learning_rate=0.02, batch_size=256)
@@ -30,6 +29,11 @@ def ask(tower, log, users, unknown=False):
     scores = tower.score_catalogue(queries)
     scores[queries.event_queries, queries.item_rows] = np.nan
     return scores
+
+
+def own_group(n):
+    """Rows alternate between two values of an attribute."""
+    return sp.csr_matrix(np.eye(2)[np.arange(n) % 2])
 
 
 def same_arrays(one, other):
@@ -61,10 +65,11 @@ def test_of_a_walk_the_last_step_counts_most():
 
 def test_an_item_that_nobody_touched_is_found_by_its_attributes():
     dataset = two_tastes()
-    groups = attribute_groups(dataset.items.select("item_id", "group"), "item_id")
+    items = dataset.items.select("item_id", "group")
+    attributes = AttributeColumns.of(items, 100).matrix(items)
     log = dataset.log()
     log = log.take(~np.isin(log.item_rows, [0, 1]))  # an item of each group
-    tower, _ = fit_history_tower(log, SMALL, seed=0, item_attributes=groups, epochs=30)
+    tower, _ = fit_history_tower(log, SMALL, seed=0, item_attributes=attributes, epochs=30)
     assert tower.known_items.all()
     scores = ask(tower, log, np.arange(log.n_users))
     even = np.arange(log.n_users) % 2 == 0
@@ -81,8 +86,7 @@ def test_an_unknown_user_is_answered_like_a_known_one_without_the_id():
     tower, _ = fit_history_tower(log, SMALL, seed=0, epochs=10)
     assert ask(tower, log, users).tobytes() == ask(tower, log, users, unknown=True).tobytes()
     settings = msgspec.structs.replace(SMALL, user_dropout=0.5)
-    groups = attribute_groups(dataset.users, "user_id")
-    tower, _ = fit_history_tower(log, settings, seed=0, epochs=30, user_attributes=groups)
+    tower, _ = fit_history_tower(log, settings, seed=0, epochs=30, user_attributes=own_group(60))
     known, unknown = (np.nan_to_num(ask(tower, log, users, u), nan=-99) for u in (False, True))
     assert np.abs(known - unknown).max() > 0.01
     assert (unknown.argmax(axis=1) % 2 == users % 2).mean() > 0.95
@@ -92,7 +96,6 @@ def test_an_unknown_user_is_answered_like_a_known_one_without_the_id():
 
 def test_a_users_attributes_tell_where_the_history_does_not():
     """Everybody begins with item 0; what they take next depends on their group."""
-    groups = (sp.csr_matrix(np.eye(2)[np.arange(100) % 2]),)
     log = two_tastes().log()
     events = {"user": np.repeat(np.arange(100), 2), "item": np.column_stack([np.zeros(100), 1 + np.arange(100) % 2])}
     n = 200
@@ -106,7 +109,7 @@ def test_a_users_attributes_tell_where_the_history_does_not():
         n_users=100,
         n_items=3,
     )
-    tower, _ = fit_history_tower(log, SMALL, seed=0, epochs=40, user_attributes=groups)
+    tower, _ = fit_history_tower(log, SMALL, seed=0, epochs=40, user_attributes=own_group(100))
     scores = ask(tower, log.take(log.item_rows == 0), np.arange(100))
     assert (np.nanargmax(scores, axis=1) == 1 + np.arange(100) % 2).all()
 
@@ -119,8 +122,8 @@ def test_torch_and_numpy_say_the_same(make_log, ordered, in_seconds, with_attrib
     rng = np.random.default_rng(0)
     log = make_log(np.repeat([0, 1, 2], [31, 20, 2]), rng.integers(0, 300, 53), 4, 300)
     log = replace(log, timestamps=np.cumsum(2 ** rng.integers(0, 20, 53)), in_seconds=in_seconds)
-    attributes = [(sp.random(n, 7, 0.3, "csr", rng=0), sp.random(n, 3, 0.3, "csr", rng=1)) for n in (300, 4)]
-    model = Towers(log, settings, 0, "history_tower", *(attributes if with_attributes else ((), ())), ordered)
+    attributes = [sp.random(n, 7, 0.3, "csr", rng=0) if with_attributes else None for n in (300, 4)]
+    model = Towers(log, settings, 0, "history_tower", *attributes, ordered)
     for name, weight in model.weights.items():
         if ordered or name != "distances":
             weight.data += torch.from_numpy(rng.normal(0, 0.1, weight.shape).astype(np.float32))
@@ -147,9 +150,9 @@ def test_torch_and_numpy_say_the_same(make_log, ordered, in_seconds, with_attrib
 
 def test_an_id_without_an_event_counts_for_nothing(make_log):
     log = make_log([0, 0, 0, 1], [1, 2, 3, 1], 3, 5)
-    groups = (sp.csr_matrix(np.array([[0], [1], [0], [0], [1]])),)
+    attributes = sp.csr_matrix(np.array([[0], [1], [0], [0], [1]]))
     tower, _ = fit_history_tower(
-        log, SMALL, seed=0, epochs=1, item_attributes=groups, user_attributes=(sp.csr_matrix((3, 1)),)
+        log, SMALL, seed=0, epochs=1, item_attributes=attributes, user_attributes=sp.csr_matrix((3, 1))
     )
     assert tower.known_items.tolist() == [False, True, True, True, True]
     assert not tower.item_vectors[0].any()
@@ -158,10 +161,10 @@ def test_an_id_without_an_event_counts_for_nothing(make_log):
 
 def test_same_seed_same_bits():
     dataset = two_tastes()
-    log, groups = dataset.log(), attribute_groups(dataset.items, "item_id")
+    log, attributes = dataset.log(), AttributeColumns.of(dataset.items, 100).matrix(dataset.items)
     state, threads = torch.get_rng_state(), torch.get_num_threads()
     first, again, other = (
-        fit_history_tower(log, SMALL, seed=seed, epochs=2, item_attributes=groups)[0] for seed in (5, 5, 6)
+        fit_history_tower(log, SMALL, seed=seed, epochs=2, item_attributes=attributes)[0] for seed in (5, 5, 6)
     )
     assert same_arrays(first, again)
     assert not same_arrays(first, other)
@@ -178,11 +181,9 @@ def test_it_stops_in_time():
 
 def test_a_sampled_catalogue_teaches_the_same(monkeypatch):
     monkeypatch.setattr(history_fit, "FULL_SOFTMAX_ITEMS", 10)
-    dataset = two_tastes()
-    log = dataset.log()
+    log = two_tastes().log()
     settings = msgspec.structs.replace(SMALL, negatives=8, batch_size=128)
-    groups = attribute_groups(dataset.items, "item_id")
-    tower, _ = fit_history_tower(log, settings, seed=0, epochs=30, item_attributes=groups)
+    tower, _ = fit_history_tower(log, settings, seed=0, epochs=30, item_attributes=own_group(40))
     best = np.nan_to_num(ask(tower, log, np.arange(60)), nan=-np.inf).argmax(axis=1)
     assert (best % 2 == np.arange(60) % 2).mean() > 0.95
 
@@ -191,12 +192,3 @@ def test_refuses_a_log_without_positives():
     log = chain().log()
     with pytest.raises(DataError, match="weight above 0"):
         fit_history_tower(replace(log, weights=np.zeros(len(log), dtype=np.float32)), SMALL, seed=0)
-
-
-def test_attributes_need_not_be_given_for_every_item():
-    dataset = two_tastes()
-    items = dataset.items.with_columns(pl.when(pl.col("item_id") > 5).then("group").alias("group"))
-    tower, _ = fit_history_tower(
-        dataset.log(), SMALL, seed=0, epochs=2, item_attributes=attribute_groups(items, "item_id")
-    )
-    assert np.isfinite(tower.item_vectors).all()

@@ -180,17 +180,17 @@ def test_a_history_model_is_fitted_once_voted_for_and_refitted_with_its_epochs(n
     assert ("sequence" in make_plan(dataset, config, "random").left_out) == (name == "sequence")
 
 
-def test_the_history_tower_reads_attributes_and_words_and_without_order_no_order():
+def test_the_history_tower_reads_attributes_and_without_order_no_order():
     retrieval = {"sources": ["history_tower"], "history_tower": SEQUENCE["history_tower"]}
     dataset = two_tastes()
     for target in ("window", "random"):
         plan = make_plan(dataset, load_config({"retrieval": retrieval}), target)
         (tower,) = fit_first_stage(plan, dataset.log()).sources
-        without = replace(plan, item_groups=(), word_groups=(), user_groups=())
-        (other,) = fit_first_stage(without, dataset.log()).sources
+        (other,) = fit_first_stage(replace(plan, items=dataset.items.select("item_id")), dataset.log()).sources
         assert np.abs(tower.item_vectors - other.item_vectors).max() > 0.01
+        assert tower.user_vectors.any()
+        assert not fit_first_stage(replace(plan, user_groups=()), dataset.log()).sources[0].user_vectors.any()
         assert (len(tower.gaps), tower.distances.any()) == ((32, True) if plan.order else (1, False))
-        assert len(plan.word_groups) == 1
 
 
 CLOSED_FORMS = load_config(

@@ -31,7 +31,6 @@ class Plan:
         frozen: sources that are not fitted again from shift to shift; none in the plan of the final fit.
         frozen_ratings: the rating model, where it is not fitted again from shift to shift.
         user_groups, item_groups: the attributes as the models that learn a vector per value read them.
-        word_groups: likewise the words of the items' texts.
     """
 
     config: Config
@@ -51,4 +50,3 @@ class Plan:
     frozen_ratings: RatingModel | None = None
     user_groups: Groups = ()
     item_groups: Groups = ()
-    word_groups: Groups = ()

@@ -21,7 +21,6 @@ from shortlist.training.plan import Plan, Settings
 from shortlist.training.ranking.rating_features import attribute_groups
 from shortlist.training.recipes import RECIPES
 from shortlist.training.shifts import Shift
-from shortlist.training.words import word_groups
 
 QUERIES_TO_CHOOSE_BY = 1_000
 CELLS_TO_CHOOSE_BY = 10_000_000
@@ -45,12 +44,9 @@ def make_plan(dataset: Dataset, config: Config, target: Target) -> Plan:
         len(dataset.items),
         dataset.items,
     )
-    towers = "history_tower" in config.retrieval.sources
-    if towers or config.ranking.rating_model == "factorization":
+    if "history_tower" in config.retrieval.sources or config.ranking.rating_model == "factorization":
         groups = attribute_groups(dataset.users, "user_id"), attribute_groups(dataset.items, "item_id")
         plan = replace(plan, user_groups=groups[0], item_groups=groups[1])
-    if towers:
-        plan = replace(plan, word_groups=word_groups(dataset.items, "item_id"))
     return _with_sources(plan)
 
 

@@ -22,7 +22,6 @@ else:
 
 from shortlist.training.histories import Batch
 from shortlist.training.history_fit import HistoryModel, dropped, fit_history_model
-from shortlist.training.ranking.rating_features import Groups
 
 INIT_SCALE = 0.1
 
@@ -32,8 +31,8 @@ def fit_history_tower(
     settings: HistoryTowerSettings,
     *,
     seed: int,
-    item_attributes: Groups = (),
-    user_attributes: Groups = (),
+    item_attributes: sp.csr_matrix | None = None,
+    user_attributes: sp.csr_matrix | None = None,
     ordered: bool = True,
     epochs: int | None = None,
     name: str = "history_tower",
@@ -49,7 +48,8 @@ def fit_history_tower(
         log: its positives are read, in their order.
         settings: how.
         seed: of the initial weights, windows, batches and dropout.
-        item_attributes: one matrix (n_items, n_values) per attribute.
+        item_attributes: (n_items, n_values), how much each value or word says of an item; an item of which nothing is
+            said has none.
         user_attributes: likewise (n_users, n_values).
         ordered: whether order, and times where the log has them, mean something.
         epochs: as in `fit_history_model`.
@@ -75,11 +75,10 @@ def fit_history_tower(
 
 
 class Attributes:
-    """The attributes of some table's rows: the sum of a learned vector per value, averaged within an attribute."""
+    """What attributes add to the vectors of a table's rows: the weighted sum of a learned vector per value."""
 
-    def __init__(self, groups: Groups, n_rows: int) -> None:
-        means = [sp.diags(1 / np.maximum(np.diff(group.indptr), 1)) @ group for group in groups]
-        self.matrix = sp.hstack([sp.csr_matrix((n_rows, 0)), *means], format="csr", dtype=np.float32)
+    def __init__(self, matrix: sp.csr_matrix | None, n_rows: int) -> None:
+        self.matrix = sp.csr_matrix((n_rows, 0) if matrix is None else matrix, dtype=np.float32)
         self.given = np.diff(self.matrix.indptr) > 0  # (n_rows,)
 
     def vectors(self, rows: Tensor, values: Tensor) -> Tensor:
@@ -108,8 +107,8 @@ class Towers(HistoryModel):
         settings: HistoryTowerSettings,
         seed: int,
         name: str,
-        item_attributes: Groups,
-        user_attributes: Groups,
+        item_attributes: sp.csr_matrix | None,
+        user_attributes: sp.csr_matrix | None,
         ordered: bool,
     ) -> None:
         self.settings = settings
