@@ -9,11 +9,12 @@
     ├── QueryError         a request: an unknown column in `where`, a bad `k`, a history of the wrong shape
     ├── ArtifactError      a saved model that is incomplete, altered or from a newer version
     ├── DownloadError      a data set that could not be fetched
+    ├── StoreError         the store of events: an address it cannot open, a write it cannot take
     └── MissingExtraError  an optional dependency is not installed; the message names the extra
 
 Each message says what was expected, what came, where, and what follows. All of them are ``ValueError`` too, save
-``MissingExtraError`` (an ``ImportError``) and ``DownloadError`` (an ``OSError``), so that callers who know only the
-built-in tree catch them.
+``MissingExtraError`` (an ``ImportError``), ``DownloadError`` (an ``OSError``) and ``StoreError``, so that callers who
+know only the built-in tree catch them.
 """
 
 import importlib
@@ -46,6 +47,10 @@ class ArtifactError(ShortlistError, ValueError):
 
 class DownloadError(ShortlistError, OSError):
     """A data set could not be fetched."""
+
+
+class StoreError(ShortlistError):
+    """The store of events cannot be opened, read or written; its kinds are in `shortlist.serving.store.contract`."""
 
 
 class MissingExtraError(ShortlistError, ImportError):
