@@ -13,7 +13,7 @@ DEV_INSTALLED := $(VENV)/.installed-to-develop
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help quickstart test lint format types build install install-dev clean
+.PHONY: help quickstart test soak lint format types build install install-dev clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -25,6 +25,9 @@ quickstart: $(RUN_INSTALLED) ## install, then run both systems on MovieLens 100K
 
 test: $(DEV_INSTALLED) ## install with the developer tools, then run all tests (PYTEST_ARGS="-k word" for some)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+soak: $(DEV_INSTALLED) ## the long tests that `make test` leaves out: processes killed over and over
+	$(BIN)/python -m pytest -m soak $(PYTEST_ARGS)
 
 lint: $(DEV_INSTALLED) ## formatting, lint and import rules; changes nothing
 	$(BIN)/ruff format --check
