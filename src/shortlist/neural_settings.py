@@ -84,6 +84,8 @@ class HistoryFitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     Attributes:
         max_length: events of a history that are read, the latest.
         epochs: passes over the log, at most; validation chooses how many.
+        cells: what a fit may cost: events foretold × (items compared + 4,000), summed over the epochs; fewer epochs
+            where that is more, one at least. A billion take some four CPU seconds with 64 dimensions.
         patience: stop after so many epochs without a better one.
         batch_size: events foretold per step; fewer where the log is small, so that an epoch has some 16 steps.
         learning_rate: of Adam.
@@ -96,6 +98,7 @@ class HistoryFitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True
 
     max_length: Positive = 100
     epochs: Positive = 40
+    cells: Positive = 200_000_000_000
     patience: Positive = 4
     batch_size: Positive = 4096
     learning_rate: Rate = 0.002

@@ -134,6 +134,20 @@ def test_stops_at_the_best_epoch(log):
     assert int(np.argmin(losses)) == epochs - 1
 
 
+def test_a_large_log_is_read_fewer_times(log):
+    def epochs(**settings):
+        changed = msgspec.structs.replace(SMALL, **settings)
+        return Fit(Transformer(log, changed, 0, "s"), log, changed, 0, ordered=True, unseen_only=True).epochs
+
+    per_epoch = (len(log) - log.n_users) * (log.n_items + 4_000)
+    assert epochs() == SMALL.epochs
+    assert epochs(cells=7 * per_epoch) == 7
+    assert epochs(cells=7 * per_epoch - 1) == 6
+    assert epochs(cells=1) == 1
+    _, n = fit_sequence(log, msgspec.structs.replace(SMALL, cells=2 * per_epoch, patience=30), seed=0)
+    assert n <= 2
+
+
 def test_hold_out_takes_last_positives(make_log):
     log = make_log([0, 1, 0, 2, 1, 0, 3], [1, 2, 3, 4, 5, 6, 7], 5, 9, weights=[1, 1, 1, 1, 1, 0, 1])
     rest, held_out = hold_out(log, 0, True)

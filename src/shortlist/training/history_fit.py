@@ -34,6 +34,9 @@ FULL_SOFTMAX_ITEMS = 30_000
 CELLS_PER_EPOCH = 5_000_000_000
 """Targets times items that an epoch compares, at most: a larger log is seen in parts, drawn anew each epoch."""
 
+ENCODING_CELLS = 4_000
+"""What encoding the history of a target costs, beside the items it is compared with."""
+
 WARM_UP_STEPS = 50
 MOST_HELD_OUT = 2_000
 HELD_OUT_CELLS = 10_000_000
@@ -156,6 +159,8 @@ class Fit:
             min(len(self.item_rows), settings.negatives + self.batch_size) if self.sampled else len(self.item_rows)
         )
         self.most_targets = max(self.batch_size, CELLS_PER_EPOCH // max(1, compared))
+        cells_per_epoch = min(n_targets, self.most_targets) * (compared + ENCODING_CELLS)
+        self.epochs = max(1, min(settings.epochs, settings.cells // cells_per_epoch))
         self.optimizers = self._optimizers()
 
     def _optimizers(self) -> list[torch.optim.Optimizer]:
@@ -231,7 +236,7 @@ def fit_history_model(
         log: at least one positive event.
         ordered: an event is foretold from those before it; ``False`` = from all the user's others.
         epochs: ``None`` = a positive event of some users is held out (`hold_out`), and the epoch that ranks these
-            highest is kept.
+            highest is kept, of as many as the settings allow for a log of this size.
 
     Returns:
         The encoder and the number of epochs behind it.
@@ -254,7 +259,7 @@ def fit_history_model(
             kept = fit_epochs(epochs or 1, fit.run_epoch, averages)
         else:
             loss = lambda: held_out.loss(fit.encoder())  # noqa: E731
-            kept = fit_epochs(settings.epochs, fit.run_epoch, averages, loss, settings.patience)
+            kept = fit_epochs(fit.epochs, fit.run_epoch, averages, loss, settings.patience)
     return fit.encoder(), kept
 
 
