@@ -4,6 +4,10 @@ A store keeps what happened since the model was trained: events, changed items, 
 the one place of truth for them: whatever `Store.append` has acknowledged is on the disk, and counts once, however often
 and in whatever order it was sent.
 
+A model trained from a store says in ``record["store"]`` how far: ``{"store_id": …, "last_seq": …}``. Where the server's
+store has that `Store.store_id`, the model knows the events up to ``last_seq`` already, and only later ones add to its
+stored histories; otherwise all do.
+
 Every method may be called from any thread. Writes wait for a durable commit that they share with others (group
 commit); on an event loop use the ``submit`` form and `asyncio.wrap_future`.
 """
@@ -116,12 +120,15 @@ class History(msgspec.Struct, frozen=True):
     """A user's events, oldest first (in order of arrival among equal times).
 
     Attributes:
-        version: greater after each event stored for the user, 0 where there is none. A version never stands for two
+        version: greater after each change of the user's data, 0 where there was none. A version never stands for two
             different contents of a user.
+        deleted_seq: the place of the user's latest deletion, 0 = none. What a model that was trained before (whose
+            ``last_seq`` is smaller, or that was not trained from this store) knows of the user must not be used.
     """
 
     events: tuple[StoredEvent, ...] = ()
     version: int = 0
+    deleted_seq: int = 0
 
 
 class ItemOverlay(msgspec.Struct, frozen=True, kw_only=True):
@@ -203,8 +210,13 @@ class Store(ABC):
     def delete_user(self, user_id: Id) -> int:
         """Remove all events and exposures of a user, also those still in the queue, and return how many there were.
 
-        Durable when it returns. Nothing of the user stays behind, so an event sent afterwards is a new one.
+        Durable when it returns. Nothing of the user stays behind but a keyed hash of the id, by which `history` and
+        `deletion_times` know that there was a deletion. An event sent afterwards is a new one.
         """
+
+    @abstractmethod
+    def deletion_times(self, user_ids: Sequence[Id]) -> dict[Id, int]:
+        """Those of the users whose data were deleted, and when last, in Unix seconds."""
 
     @abstractmethod
     def put_item(self, item_id: Id, attributes: dict[str, Any]) -> ItemOverlay:
@@ -247,6 +259,11 @@ class Store(ABC):
         Raises:
             StoreError: what is stored is of another kind.
         """
+
+    @property
+    @abstractmethod
+    def store_id(self) -> str:
+        """32 hexadecimal digits, drawn when the store was made."""
 
     @property
     @abstractmethod
