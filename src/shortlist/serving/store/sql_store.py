@@ -1,0 +1,216 @@
+"""The store on a database, by SQLAlchemy Core."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from itertools import groupby
+from typing import Any
+
+from sqlalchemy import distinct, func, select
+
+from shortlist.errors import StoreError
+from shortlist.serving.store.changes import Changes, Identity
+from shortlist.serving.store.contract import (
+    Counts,
+    Event,
+    Exposure,
+    History,
+    Id,
+    IdKind,
+    ItemOverlay,
+    Outcome,
+    Store,
+    StoredEvent,
+    Unavailable,
+)
+from shortlist.serving.store.history_cache import HistoryCache
+from shortlist.serving.store.migrations import migrate, refuse_newer, refuse_older, schema_version
+from shortlist.serving.store.rows import exposure_fault, id_fault, item_json, item_overlay, kind_fault, stored_event
+from shortlist.serving.store.sqlite import ROW_NUMBER, SqliteDatabase
+from shortlist.serving.store.tables import COUNTERS, DELETIONS, EVENTS, EXPOSURES, ITEMS
+from shortlist.serving.store.writer import Writer
+
+CHECK_S = 5
+Change = Callable[[Changes], Any]
+
+
+class SqlStore(Store):
+    """See `Store`.
+
+    Args:
+        database: taken over, and closed with the store.
+        queue_size: writes that may wait for their commit; ``None`` = for reading only.
+    """
+
+    def __init__(self, database: SqliteDatabase, queue_size: int | None) -> None:
+        self._database = database
+        self._writer: Writer | None = None
+        self._cache: HistoryCache | None = None
+        self._closed = False
+        self._deleted = False
+        try:
+            if queue_size is not None:
+                with database.read() as connection:
+                    refuse_newer(schema_version(connection))
+                migrate(database.writer, ROW_NUMBER)
+            with database.read() as connection:
+                refuse_newer(schema_version(connection))
+                refuse_older(schema_version(connection))
+                self._identity = Identity.read(connection)
+        except BaseException:
+            database.close()
+            raise
+        if queue_size is not None:
+            self._cache = HistoryCache()
+            self._writer = Writer(self._commit, self._tidy, queue_size)
+
+    def submit(self, events: Sequence[Event]) -> "Future[list[Outcome]]":
+        return self._write(tuple(events), len(events))
+
+    def history(self, user_id: Id) -> History:
+        self._require_open()
+        if id_fault("user_id", user_id) or kind_fault("user_id", user_id, self._identity.users):
+            return History()
+        if self._cache is None:
+            return self._read_history(user_id)
+        return self._cache.get(user_id, lambda: self._read_history(user_id))
+
+    def _read_history(self, user_id: Id) -> History:
+        statement = select(EVENTS).where(EVENTS.c.user_id == str(user_id)).order_by(EVENTS.c.timestamp, EVENTS.c.seq)
+        deletion = select(DELETIONS.c.seq).where(DELETIONS.c.user_hash == self._identity.hash_of(user_id))
+        with self._database.read() as connection:
+            rows = connection.execute(statement).all()
+            deleted_seq = connection.scalar(deletion) or 0
+        version = max([deleted_seq, *(row.seq for row in rows)])
+        return History(self._events(rows), version, deleted_seq)
+
+    def read_events(self, after_seq: int = 0, n: int = 10_000) -> list[StoredEvent]:
+        self._require_open()
+        statement = select(EVENTS).where(EVENTS.c.seq > after_seq).order_by(EVENTS.c.seq).limit(n)
+        with self._database.read() as connection:
+            return list(self._events(connection.execute(statement).all()))
+
+    def _events(self, rows: Sequence[Any]) -> tuple[StoredEvent, ...]:
+        users, items = self.id_kinds() if rows else (None, None)
+        return tuple(stored_event(row, users, items) for row in rows)
+
+    def delete_user(self, user_id: Id) -> int:
+        if id_fault("user_id", user_id):
+            return 0
+        n_rows = self._now(lambda changes: changes.delete_user(user_id))
+        return int(n_rows)
+
+    def deletion_times(self, user_ids: Sequence[Id]) -> dict[Id, int]:
+        self._require_open()
+        hashes = {self._identity.hash_of(user_id): user_id for user_id in user_ids}
+        statement = select(DELETIONS.c.user_hash, DELETIONS.c.deleted_at)
+        with self._database.read() as connection:
+            found = connection.execute(statement).all()
+        return {hashes[row.user_hash]: row.deleted_at for row in found if row.user_hash in hashes}
+
+    def put_item(self, item_id: Id, attributes: dict[str, Any]) -> ItemOverlay:
+        if fault := id_fault("item_id", item_id):
+            raise StoreError(fault)
+        json = item_json(attributes)
+        overlay: ItemOverlay = self._now(lambda changes: changes.put_item(item_id, attributes, json))
+        return overlay
+
+    def items_since(self, version: int = 0) -> list[ItemOverlay]:
+        self._require_open()
+        statement = select(ITEMS).where(ITEMS.c.version > version).order_by(ITEMS.c.version)
+        with self._database.read() as connection:
+            rows = connection.execute(statement).all()
+        kind = self.id_kinds()[1] if rows else None
+        return [item_overlay(row, kind) for row in rows]
+
+    def log_exposures(self, exposures: Sequence[Exposure]) -> "Future[int]":
+        if fault := next((fault for exposure in exposures if (fault := exposure_fault(exposure))), None):
+            raise StoreError(fault)
+        taken = tuple(exposures)
+        return self._write(lambda changes: changes.log_exposures(taken), len(taken))
+
+    def counts(self) -> Counts:
+        self._require_open()
+        with self._database.read() as connection:
+            users = connection.scalar(select(func.count(distinct(EVENTS.c.user_id)))) or 0
+            events, items, exposures = (
+                connection.scalar(select(func.count()).select_from(table)) or 0 for table in (EVENTS, ITEMS, EXPOSURES)
+            )
+            last_seq = connection.scalar(select(COUNTERS.c.value).where(COUNTERS.c.name == "seq")) or 0
+        return Counts(events, users, items, exposures, last_seq)
+
+    def id_kinds(self) -> tuple[IdKind | None, IdKind | None]:
+        self._require_open()
+        if None in (self._identity.users, self._identity.items):
+            with self._database.read() as connection:
+                self._identity = Identity.read(connection)
+        return self._identity.users, self._identity.items
+
+    def require_id_kinds(self, users: IdKind, items: IdKind) -> None:
+        self._now(lambda changes: changes.require_id_kinds(users, items))
+
+    @property
+    def store_id(self) -> str:
+        return self._identity.store_id
+
+    @property
+    def n_queued(self) -> int:
+        return self._writer.n_queued if self._writer else 0
+
+    def check(self) -> None:
+        try:
+            self._write(Changes.touch, 0).result(CHECK_S)
+        except TimeoutError as error:
+            raise Unavailable(f"the store cannot write: no commit came back within {CHECK_S} s") from error
+
+    def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        if self._writer:
+            self._writer.close()
+        self._database.close()
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise Unavailable("the store is closed")
+
+    def _now(self, change: Change) -> Any:
+        """Write one change and wait for it."""
+        return self._write(change, 1).result()
+
+    def _write(self, work: tuple[Event, ...] | Change, n: int) -> "Future[Any]":
+        self._require_open()
+        if self._writer is None:
+            raise StoreError("the store was opened for reading only")
+        return self._writer.submit(work, n)
+
+    def _commit(self, works: Sequence[tuple[Event, ...] | Change]) -> list[Any]:
+        """One transaction, on the writer's thread."""
+        with self._database.write() as connection:
+            changes = Changes(connection, self._identity)
+            results = [result for _, group in groupby(works, type) for result in _results(changes, list(group))]
+            changes.finish()
+        self._identity = changes.identity
+        if self._cache is not None:
+            self._cache.forget(changes.users)
+        self._deleted |= changes.deleted
+        return results
+
+    def _tidy(self) -> None:
+        self._database.checkpoint(empty=self._deleted)
+        self._deleted = False
+
+
+def _results(changes: Changes, works: Sequence[Any]) -> list[Any]:
+    """The results of works of one kind; all their events are stored at once."""
+    if not isinstance(works[0], tuple):
+        return [_result(changes, work) for work in works]
+    outcomes = iter(changes.store_events([event for events in works for event in events]))
+    return [[next(outcomes) for _ in events] for events in works]
+
+
+def _result(changes: Changes, change: Change) -> Any:
+    try:
+        return change(changes)
+    except StoreError as error:  # decided before it wrote anything: the others of the group go on
+        return error
