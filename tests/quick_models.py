@@ -5,6 +5,7 @@ from shortlist.data.synthetic import two_tastes
 from shortlist.training.schedule import train
 
 SMALL = {
+    "preset": "fast",
     "threads": 1,
     "retrieval": {
         "candidates": 15,

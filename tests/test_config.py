@@ -24,8 +24,8 @@ def test_presets_survive_a_round_trip(name):
     assert load_config(config) is config
 
 
-def test_the_default_is_fast():
-    assert load_config() == load_config("fast") == load_config({})
+def test_the_default_is_the_default():
+    assert load_config() == load_config("default") == load_config({})
 
 
 @pytest.mark.parametrize(

@@ -148,6 +148,8 @@ class RetrievalSettings(Struct, frozen=True):
         "popularity_recent",
         "ease",
         "covisitation",
+        "als",
+        "content",
         "repeats",
     )
     candidates: Count = 200
@@ -181,9 +183,10 @@ class TreesSettings(Struct, frozen=True):
 
 
 class RatingFactorizationSettings(Struct, frozen=True):
-    """How the Bayesian factorization machine is fitted. CPU time grows with chains, iterations and rank.
+    """How the Bayesian factorization machine is fitted. CPU time grows with ratings, chains, iterations and rank.
 
     Attributes:
+        most_ratings: in a log with more, biases predict instead, so that a fit stays within minutes.
         rank: dimensions of each feature's vector.
         chains: independent runs of the sampler, averaged.
         iterations: of each chain.
@@ -196,11 +199,12 @@ class RatingFactorizationSettings(Struct, frozen=True):
         day_dimension: likewise, for what changes with the day.
     """
 
-    rank: Count = 32
-    chains: Count = 2
-    iterations: Count = 500
-    burn_in: Annotated[int, Meta(ge=0)] = 50
-    samples: Count = 200
+    most_ratings: Count = 2_000_000
+    rank: Count = 8
+    chains: Count = 1
+    iterations: Count = 100
+    burn_in: Annotated[int, Meta(ge=0)] = 20
+    samples: Count = 80
     head: Literal["probit", "regression"] = "probit"
     threshold_groups: Count = 32
     dimension: Count = 64
@@ -218,7 +222,7 @@ class RankingSettings(Struct, frozen=True):
     """
 
     ranker: Literal["trees", "fusion", "rating"] = "trees"
-    rating_model: Literal["bias", "network", "factorization", "none"] = "bias"
+    rating_model: Literal["bias", "network", "factorization", "none"] = "factorization"
     shifts: Annotated[int, Meta(ge=2, le=20)] = 4
     trees: TreesSettings = TreesSettings()
     rating_network: RatingNetworkSettings = RatingNetworkSettings()
@@ -236,7 +240,7 @@ class Config(Struct, frozen=True):
         positive: what counts as positive.
     """
 
-    preset: str = "fast"
+    preset: str = "default"
     seed: Annotated[int, Meta(ge=0, lt=2**31)] = 0
     threads: Count = 2
     filter_seen: bool | None = None
@@ -245,8 +249,18 @@ class Config(Struct, frozen=True):
     ranking: RankingSettings = RankingSettings()
 
 
+LONG_RATINGS = RatingFactorizationSettings(
+    most_ratings=30_000_000, rank=32, chains=2, iterations=500, burn_in=50, samples=200
+)
 PRESETS: dict[str, Config] = {
-    "fast": Config(),
+    "default": Config(),
+    "fast": Config(
+        preset="fast",
+        retrieval=RetrievalSettings(
+            sources=("popularity", "popularity_decayed", "popularity_recent", "ease", "covisitation", "repeats")
+        ),
+        ranking=RankingSettings(rating_model="bias"),
+    ),
     "tutorial": Config(
         preset="tutorial",
         filter_seen=False,
@@ -258,13 +272,18 @@ PRESETS: dict[str, Config] = {
     "ratings": Config(
         preset="ratings",
         retrieval=RetrievalSettings(sources=("popularity", "ease", "covisitation")),
-        ranking=RankingSettings(ranker="rating", rating_model="factorization"),
+        ranking=RankingSettings(ranker="rating", rating_model="factorization", rating_factorization=LONG_RATINGS),
     ),
 }
-"""``fast``: closed forms and trees, seconds. ``tutorial``: the well-known tutorial as it is: two towers of ids retrieve
-ten, a rating network sorts them, seen items stay. One thing is added: the network answers with a moving average of its
-weights, which takes away the luck of the last epoch (chosen on validation, docs/two-tower.md). ``ratings``: all effort
-on the error of predicted ratings (docs/ratings.md); the shortlist is sorted by them."""
+"""``default``: every source that is fitted without a neural network, trees and a short rating model: minutes.
+
+``fast``: without ALS, content and the factorization machine: seconds.
+
+``ratings``: all effort on the error of predicted ratings (docs/ratings.md); the shortlist is sorted by them.
+
+``tutorial``: the well-known tutorial as it is: two towers of ids retrieve ten, a rating network sorts them, seen items
+stay. One thing is added: the network answers with a moving average of its weights, which takes away the luck of the
+last epoch (chosen on validation, docs/two-tower.md)."""
 
 
 def load_config(config: "Config | str | Path | dict[str, Any] | None" = None) -> Config:
@@ -283,7 +302,7 @@ def load_config(config: "Config | str | Path | dict[str, Any] | None" = None) ->
     shortlist.errors.ConfigError: unknown setting 'retrieval.candidate'; did you mean 'candidates'?
     """
     if config is None:
-        return PRESETS["fast"]
+        return PRESETS["default"]
     if isinstance(config, Config):
         return config
     if isinstance(config, str) and not config.endswith(".toml"):
@@ -292,7 +311,7 @@ def load_config(config: "Config | str | Path | dict[str, Any] | None" = None) ->
         config = _read_toml(Path(config))
     if not isinstance(config, dict):
         raise ConfigError(f"expected a preset, a TOML file, a dictionary or a Config, got {type(config).__name__}")
-    base = msgspec.to_builtins(preset(config.get("preset", "fast")))
+    base = msgspec.to_builtins(preset(config.get("preset", "default")))
     return _convert(_merged(base, config))
 
 

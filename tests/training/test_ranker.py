@@ -11,7 +11,7 @@ from shortlist.ranking.linear import FUSION, Linear
 from shortlist.training.ranker import Choice, Rows, choose_ranker, fit_final, sampled
 
 NAMES = ("ease_z", "popularity_z", "fusion", "secret")
-CONFIG = load_config({"threads": 1, "ranking": {"trees": {"max_trees": 20, "depth": 2, "step": 5, "negatives": 0}}})
+CONFIG = load_config({"preset": "fast", "threads": 1, "ranking": {"trees": {"max_trees": 20, "depth": 2, "step": 5, "negatives": 0}}})
 
 
 def make_rows(seed, n_queries=60, n_each=20, informative="secret", strength=4.0, flat=False):

@@ -392,7 +392,7 @@ def test_the_cascade_tells_how_probable_a_rating_is(dataset):
     )
     expected = cascade.first.features.rating_model.probabilities(queries, *rows, 4)
     assert told["probability"].to_numpy().tobytes() == expected.tobytes()
-    biases = sl.train(dataset, "window", {"threads": 1, "ranking": {"ranker": "fusion"}})
+    biases = sl.train(dataset, "window", {"preset": "fast", "threads": 1, "ranking": {"ranker": "fusion"}})
     with pytest.raises(
         QueryError, match="only the rating model 'factorization' knows probabilities, this one is 'bias'"
     ):

@@ -21,6 +21,7 @@ from shortlist.training.shifts import make_shifts
 from shortlist.training.sources import choose, fit_first_stage, make_plan
 
 QUICK = {
+    "preset": "fast",
     "threads": 1,
     "retrieval": {
         "candidates": 20,

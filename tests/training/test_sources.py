@@ -9,6 +9,7 @@ import pytest
 from shortlist.config import load_config
 from shortlist.data.dataset import Dataset
 from shortlist.data.synthetic import chain, shop, two_tastes
+from shortlist.ranking.bias import RatingBias
 from shortlist.retrieval.item_item import ItemItem
 from shortlist.stages import stored_queries
 from shortlist.training import sources
@@ -24,7 +25,7 @@ RETRIEVAL = {
     "covisitation": {"window": [1, 20], "popularity_power": [0.0], "decay": [1.0, 0.3]},
     "popularity": {"recent": [7, 30], "half_life": [30.0]},
 }
-CONFIG = load_config({"retrieval": RETRIEVAL})
+CONFIG = load_config({"preset": "fast", "retrieval": RETRIEVAL})
 SEQUENCE = RETRIEVAL | {
     "sources": ["popularity", "sequence"],
     "sequence": {"dimension": 8, "blocks": 1, "heads": 1, "epochs": 3, "max_length": 10},
@@ -157,7 +158,7 @@ def test_small_logs_take_the_first_setting(chosen):
 @pytest.mark.parametrize("name", ["sequence", "history_tower"])
 def test_a_history_model_is_fitted_once_voted_for_and_refitted_with_its_epochs(name):
     """Its figure gives it a vote; the shifts share one fit; the final fit runs so many epochs on everything."""
-    config = load_config({"retrieval": SEQUENCE | {"sources": ["popularity", name]}})
+    config = load_config({"preset": "fast", "retrieval": SEQUENCE | {"sources": ["popularity", name]}})
     dataset = chain(n_users=100)
     plan = make_plan(dataset, config, "next")
     shifts = make_shifts(dataset.log(), "next", 2, 0, True)
@@ -184,7 +185,7 @@ def test_the_history_tower_reads_attributes_and_without_order_no_order():
     retrieval = {"sources": ["history_tower"], "history_tower": SEQUENCE["history_tower"]}
     dataset = two_tastes()
     for target in ("window", "random"):
-        plan = make_plan(dataset, load_config({"retrieval": retrieval}), target)
+        plan = make_plan(dataset, load_config({"preset": "fast", "retrieval": retrieval}), target)
         (tower,) = fit_first_stage(plan, dataset.log()).sources
         (other,) = fit_first_stage(replace(plan, items=dataset.items.select("item_id")), dataset.log()).sources
         assert np.abs(tower.item_vectors - other.item_vectors).max() > 0.01
@@ -247,3 +248,10 @@ def test_a_shop_gets_its_repeats():
     model = train(shop(), "next", load_config({"ranking": {"ranker": "fusion"}}))
     assert "repeats" in {source.name for source in model.first.sources}
     assert not model.filter_seen
+
+
+def test_too_many_ratings_for_the_sampler_are_predicted_by_biases():
+    few = load_config({"ranking": {"ranker": "fusion", "rating_factorization": {"most_ratings": 10}}})
+    model = train(two_tastes(), "window", few)
+    assert model.record["rating_model"] == "bias"
+    assert isinstance(model.first.features.rating_model, RatingBias)

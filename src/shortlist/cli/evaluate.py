@@ -69,7 +69,7 @@ def evaluate(
     folder: FromOption = None,
     protocol: ProtocolOption = None,
     target: TargetOption = None,
-    config: ConfigOption = "fast",
+    config: ConfigOption = "default",
     test: Annotated[
         Path | None,
         typer.Option("--test", metavar="FILE", help="A test part instead of a split.", autocompletion=completion.files),

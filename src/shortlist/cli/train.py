@@ -42,7 +42,7 @@ def train(
     column: ColumnOption = None,
     folder: FromOption = None,
     target: TargetOption = None,
-    config: ConfigOption = "fast",
+    config: ConfigOption = "default",
     seed: SeedOption = None,
     threads: ThreadsOption = None,
     as_json: JsonFlag = False,

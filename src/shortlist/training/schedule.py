@@ -23,7 +23,7 @@ from shortlist.stages import Ranker
 from shortlist.training.plan import Plan
 from shortlist.training.ranker import Rows, choose_ranker, fit_final, shift_rows
 from shortlist.training.shifts import Shift, make_shifts
-from shortlist.training.sources import choose, fit_first_stage, freeze_ratings, make_plan, sampled_queries
+from shortlist.training.sources import choose, fit_first_stage, freeze_ratings, make_plan, rating_kind, sampled_queries
 
 MOST_QUERIES = 20_000
 MOST_CELLS = 40_000_000
@@ -46,7 +46,7 @@ def train(
         target: what the model will be asked: ``"window"``, what a user takes up in the period after the moment of
             asking; ``"next"``, the next item; ``"random"``, held-out rows. ``None`` = ``window`` where there are
             times, else ``random``.
-        config: a preset's name, a TOML file, a dictionary or a `Config`; ``None`` = ``fast``.
+        config: a preset's name, a TOML file, a dictionary or a `Config`; ``None`` = ``default``.
         progress: called with one sentence per step.
 
     Raises:
@@ -92,6 +92,7 @@ def train(
         },
         "filter_seen": filter_seen,
         "sources_left_out": plan.left_out,
+        "rating_model": rating_kind(plan, log),
         "settings_chosen": plan.chosen,
         "trials": plan.trials,
         "fit_seconds": time.perf_counter() - started,

@@ -184,13 +184,23 @@ def fit_first_stage(plan: Plan, log: Log) -> FirstStage:
     return FirstStage(sources, Popularity("popularity", counts), features)
 
 
+def rating_kind(plan: Plan, log: Log) -> str:
+    """What predicts ratings: the model asked for; ``bias`` where there are too many for it, ``none`` without any."""
+    ranking = plan.config.ranking
+    n_ratings = int((~np.isnan(log.ratings)).sum())
+    if not n_ratings:
+        return "none"
+    too_many = ranking.rating_model == "factorization" and n_ratings > ranking.rating_factorization.most_ratings
+    return "bias" if too_many else ranking.rating_model
+
+
 def _rating_model(plan: Plan, log: Log) -> RatingModel | None:
-    wanted = plan.config.ranking.rating_model
-    if wanted == "none" or np.isnan(log.ratings).all():
+    kind = rating_kind(plan, log)
+    if kind == "none":
         return None
-    if wanted == "bias":
+    if kind == "bias":
         return RatingBias.of(log)
-    if wanted == "factorization":
+    if kind == "factorization":
         from shortlist.training.ranking.rating_factorization import fit_rating_factorization
 
         return fit_rating_factorization(
