@@ -64,12 +64,12 @@ def main() -> None:
     dataset = sl.movielens("100k", arguments.data)
     results: dict[str, Any] = {"two_tower_fit_cpu_seconds": two_tower_seconds(dataset)}
     print("two-tower fit, tutorial's setting, CPU seconds:", results["two_tower_fit_cpu_seconds"], flush=True)
-    model = sl.train(dataset, "window")
+    model = sl.train(dataset, "window", "fast")
     results["recommend_one_user_ms"] = single_user_ms(model, model.users["user_id"].to_list())
     print("recommend, one user, 200 candidates, ms:", results["recommend_one_user_ms"], flush=True)
     if arguments.million:
         split = sl.split(sl.movielens("1m", arguments.million), "next")
-        model = sl.train(split.train, "next")
+        model = sl.train(split.train, "next", "fast")
         results["million_one_user_ms"] = single_user_ms(model, model.users["user_id"].to_list()[:500])
         results["million_all_users_seconds"] = all_users_seconds(model)
         print("MovieLens 1M, one user, ms:", results["million_one_user_ms"])
