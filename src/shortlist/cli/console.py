@@ -140,16 +140,17 @@ def read_data(
         raise ConfigError(f"--from goes with a MovieLens edition such as ml-100k, not with {data!r}")
     if Path(data).suffix.lower() not in completion.TABLES:
         raise DataError(f"{data!r}: expected a .csv, .tsv or .parquet file or one of {', '.join(published)}")
-    return _validated(Path(data), items, users, column_names(columns), set_aside)
+    return validated(Path(data), items, users, column_names(columns), set_aside, Path(data).stem)
 
 
-def _validated(
-    data: Path, items: Path | None, users: Path | None, columns: dict[str, str], set_aside: Path | None
+def validated(
+    data: Any, items: Path | None, users: Path | None, columns: dict[str, str], set_aside: Path | None, name: str
 ) -> "Dataset":
+    """The clean data of a log, a file or a table; see `read_data`."""
     from shortlist.data.validation.set_aside import holds_set_aside, write_set_aside
     from shortlist.data.validation.validate import validate
 
-    found = validate(data, items, users, columns, name=data.stem)
+    found = validate(data, items, users, columns, name=name)
     dataset = found.dataset
     n_rows = len(found.set_aside)
     if set_aside is not None and (n_rows or holds_set_aside(set_aside)):

@@ -7,7 +7,7 @@ import sys
 import typer
 from rich.markup import escape
 
-from shortlist.cli import data, doctor, evaluate, models, quickstart, recommend, train
+from shortlist.cli import data, doctor, evaluate, events, models, quickstart, recommend, train
 from shortlist.cli.console import err, show
 from shortlist.errors import ShortlistError
 
@@ -24,6 +24,7 @@ app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("recommend")(recommend.recommend)
 app.add_typer(models.app, name="models")
+app.add_typer(events.app, name="events")
 app.command("doctor")(doctor.doctor)
 
 

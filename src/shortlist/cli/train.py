@@ -9,8 +9,6 @@ from shortlist.cli import completion
 from shortlist.cli.console import (
     ColumnOption,
     ConfigOption,
-    DataArgument,
-    FromOption,
     ItemsOption,
     JsonFlag,
     SeedOption,
@@ -24,13 +22,23 @@ from shortlist.cli.console import (
     show,
     show_json,
 )
+from shortlist.errors import ConfigError
 
 if TYPE_CHECKING:
     from shortlist.cascade import Cascade
 
 
 def train(
-    data: DataArgument,
+    data: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="DATA",
+            help="A .csv, .tsv or .parquet file of interactions, or a MovieLens edition such as ml-100k; may be left "
+            "out with --from STORE.",
+            autocompletion=completion.data_sets,
+        ),
+    ] = None,
+    *,
     out: Annotated[
         Path,
         typer.Option(
@@ -40,7 +48,16 @@ def train(
     items: ItemsOption = None,
     users: UsersOption = None,
     column: ColumnOption = None,
-    folder: FromOption = None,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="STORE|FOLDER",
+            help="The address of a server's store, such as sqlite:///events.db: train on the events collected there, "
+            "after those of DATA. Or, for MovieLens, a local folder or zip instead of fetching.",
+            autocompletion=completion.files,
+        ),
+    ] = None,
     target: TargetOption = None,
     config: ConfigOption = "default",
     seed: SeedOption = None,
@@ -48,14 +65,22 @@ def train(
     as_json: JsonFlag = False,
 ) -> None:
     """Fit both stages on a log of interactions, save the model, and say what each stage did."""
+    from shortlist.cli.collected import read_collected
     from shortlist.data.validation.set_aside import place_beside
     from shortlist.training.schedule import train as train_model
 
     check_model_out(out, "--out")
-    dataset = read_data(data, items, users, column, folder, place_beside(out))
+    known: dict[str, Any] = {}
+    if source is not None and "://" in source:
+        dataset, known = read_collected(source, data, items, users, column, place_beside(out))
+    elif data is None:
+        raise ConfigError("nothing to train on: name a log (DATA), or a store of collected events (--from STORE)")
+    else:
+        dataset = read_data(data, items, users, column, Path(source) if source else None, place_beside(out))
     for note in dataset.notes:
         say(f"note: {note}")
     model = train_model(dataset, target, settings(config, seed, threads), progress=say)  # type: ignore[arg-type]
+    model.record.update(known)
     version = model.save(out)
     if as_json:
         show_json({"model_path": str(out), "version": version.name, "target": model.target, "record": model.record})
