@@ -328,6 +328,8 @@ def set_in(manifest, path, value):
         (["sources", 3, "fields", "latest"], -1),
         (["sources", 3, "name"], "covisitation"),
         (["features", "similarity"], None),
+        (["new_share"], None),
+        (["new_share"], 1.5),
         (["features", "short"], 0),
         (["features", "long"], 1),
         (["features", "rating_model"], None),

@@ -38,11 +38,18 @@ class FirstStage:
         sources: the retrievers, in the order of the candidates' columns.
         fallback: all-time popularity; tops up where the sources have too little evidence.
         features: turns candidates into rows.
+        new_share: of the candidates' places, kept for items without events.
     """
 
     sources: tuple[Source, ...]
     fallback: Popularity
     features: Features
+    new_share: float = 0.0
+
+    def retrieve(self, queries: Queries, allowed: Mask, n: int) -> Candidates:
+        """n candidates per query, see `shortlist.retrieval.merge.retrieve`."""
+        weights = self.features.weights_of(queries)
+        return retrieve(self.sources, self.fallback, queries, allowed, n, weights, self.new_share)
 
 
 class Ranked(NamedTuple):
@@ -203,11 +210,11 @@ class Cascade:
             allowed: bool (n_queries, n_items).
         """
         n = self.config.retrieval.candidates
-        candidates = self._retrieve(queries, allowed, n)
+        candidates = self.first.retrieve(queries, allowed, n)
         if k > n:
             rest = allowed.copy()
             rest[candidates.query_rows, candidates.item_rows] = False
-            candidates = candidates.followed_by(self._retrieve(queries, rest, k - n))
+            candidates = candidates.followed_by(self.first.retrieve(queries, rest, k - n))
         places = np.arange(len(candidates)) - candidates.offsets[candidates.query_rows]
         features = self.first.features.build(self._feature_names, queries, candidates)
         wanted = features[:, : len(self.ranker.feature_names)]
@@ -226,10 +233,6 @@ class Cascade:
             predicted = None if ratings is None else ratings[best]
             answered.append(Ranked(candidates.item_rows[best], scores[best], best, candidates, predicted))
         return answered
-
-    def _retrieve(self, queries: Queries, allowed: Mask, n: int) -> Candidates:
-        first = self.first
-        return retrieve(first.sources, first.fallback, queries, allowed, n, first.features.weights_of(queries))
 
     def request(self, users: Users, at: Any = None, history: History | None = None) -> Request:
         """The queries that `recommend` would ask for these arguments."""

@@ -63,6 +63,7 @@ def save(model: Cascade, path: str | Path) -> Path:
         "log": _put(model.log, "log", arrays),
         "item_counts": _put(model.first.fallback.item_counts, "item_counts", arrays),
         "sources": [_put_source(source, arrays) for source in model.first.sources],
+        "new_share": model.first.new_share,
         "features": {
             "item_facts": _put(features.item_facts, "item_facts", arrays),
             "similarity": features.similarity.name if features.similarity else None,
@@ -131,7 +132,7 @@ def _restore(opened: Opened) -> Cascade:
         opened.frames["items"],
         opened.frames["users"],
         _get(Log, manifest["log"], "log", arrays),
-        FirstStage(sources, Popularity("popularity", counts), features),
+        FirstStage(sources, Popularity("popularity", counts), features, float(manifest["new_share"])),
         ranker,
         msgspec.convert(manifest["config"], Config),
         manifest["target"],

@@ -64,6 +64,7 @@ def check_structure(model: Cascade) -> None:
             check_history_tower(source, n_users, n_items, model.config.retrieval.history_tower.max_length)
         else:
             _require(isinstance(source, Popularity), f"{source.name}: not a source")
+    _require(0 <= model.first.new_share <= 1, f"new_share is {model.first.new_share}")
     check_item_facts(features.item_facts, n_items)
     check_rating_model(features.rating_model, n_users, n_items)
     _require(0 < features.short < features.long, f"features: windows of {features.short} and {features.long} ticks")

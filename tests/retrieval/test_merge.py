@@ -40,7 +40,7 @@ class AlikeTable(Table):
         return self.table[queries.user_rows // 2 * 2]
 
 
-def slowly(sources, fallback, queries, allowed, n):
+def slowly(sources, fallback, queries, allowed, n, new_share):
     """For each query its candidates as a list of (item, fused, scores, standardised, ranks, proposers)."""
     answers = []
     for q in range(len(queries)):
@@ -53,7 +53,11 @@ def slowly(sources, fallback, queries, allowed, n):
         z = [slowly_standardised(row) for row in rows]
         union = sorted({item for items in proposed for item in items})
         fused = {i: sum(1 / (RRF_CONSTANT + r[i]) for r in ranks if r[i] <= len(r)) for i in union}
-        chosen = sorted(union, key=lambda i: (-fused[i], i))[:n]
+        chosen = sorted(union, key=lambda i: (-fused[i], i))
+        unknown = {i for i in union if np.isnan(fallback.score_catalogue(queries)[q, i])}
+        while len(chosen) > n:  # the last gives way, but for new items that have no more than their share
+            scarce = len(unknown & set(chosen)) <= int(n * new_share)
+            chosen.remove(next(i for i in reversed(chosen) if not (scarce and i in unknown)))
         rest = allowed[q].copy()
         rest[union] = False
         added = best_by_sorting(fallback.score_catalogue(queries)[q], n - len(chosen), rest) if len(chosen) < n else []
@@ -107,8 +111,9 @@ def answer_bytes(candidates, q):
 @given(seed=st.integers(0, 2**32 - 1))
 def test_the_merge_is_that_of_plain_loops(seed):
     sources, fallback, queries, allowed, n = made_case(seed)
-    merged = retrieve(sources, fallback, queries, allowed, n)
-    expected = slowly(sources, fallback, queries, allowed, n)
+    new_share = [0.0, 0.1, 0.5, 1.0][seed % 4]
+    merged = retrieve(sources, fallback, queries, allowed, n, new_share=new_share)
+    expected = slowly(sources, fallback, queries, allowed, n, new_share)
     assert merged.offsets.tolist() == [0, *np.cumsum([len(one) for one in expected])]
     rows = [row for one in expected for row in one]
     items, fused, scores, z, ranks, proposers = (
@@ -137,7 +142,7 @@ def test_the_merge_is_that_of_plain_loops(seed):
 @given(seed=st.integers(0, 2**32 - 1))
 def test_what_the_merge_promises(seed):
     sources, fallback, queries, allowed, n = made_case(seed)
-    merged = retrieve(sources, fallback, queries, allowed, n)
+    merged = retrieve(sources, fallback, queries, allowed, n, new_share=0.3)
     assert np.diff(merged.offsets).tolist() == np.minimum(n, allowed.sum(axis=1)).tolist()
     assert allowed[merged.query_rows, merged.item_rows].all()
     assert len(set(zip(merged.query_rows, merged.item_rows, strict=True))) == len(merged)
@@ -154,11 +159,11 @@ def test_what_the_merge_promises(seed):
 @given(seed=st.integers(0, 2**32 - 1))
 def test_a_query_in_any_batch_gives_the_same_bytes(seed):
     sources, fallback, queries, allowed, n = made_case(seed)
-    merged = retrieve(sources, fallback, queries, allowed, n)
+    merged = retrieve(sources, fallback, queries, allowed, n, new_share=0.3)
     order = np.random.default_rng(seed).permutation(len(queries))[: 1 + len(queries) // 2]
-    part = retrieve(sources, fallback, queries.take(order), allowed[order], n)
+    part = retrieve(sources, fallback, queries.take(order), allowed[order], n, new_share=0.3)
     for place, q in enumerate(order):
-        alone = retrieve(sources, fallback, queries.block(q, q + 1), allowed[q : q + 1], n)
+        alone = retrieve(sources, fallback, queries.block(q, q + 1), allowed[q : q + 1], n, new_share=0.3)
         assert answer_bytes(alone, 0) == answer_bytes(merged, q) == answer_bytes(part, place)
 
 
@@ -214,11 +219,28 @@ def test_seen_items_fallback_and_sources_together():
     merged = retrieve(sources, popularity, queries, allowed, 55)
     assert allowed[merged.query_rows, merged.item_rows].all()
     assert np.diff(merged.offsets).tolist() == np.minimum(55, allowed.sum(axis=1)).tolist()
-    expected = slowly(sources, popularity, queries, allowed, 55)
+    expected = slowly(sources, popularity, queries, allowed, 55, 0)
     assert merged.item_rows.tolist() == [row[0] for one in expected for row in one]
     for q in range(len(queries)):
         alone = retrieve(sources, popularity, queries.block(q, q + 1), allowed[q : q + 1], 55)
         assert answer_bytes(alone, 0) == answer_bytes(merged, q)
+
+
+def test_an_item_without_events_is_a_candidate_by_the_vote_of_one_source():
+    """One source puts thirty new items among the best; four votes for each known one would leave no room for them."""
+    n_known, n_new = 200, 30
+    known = np.full((1, n_known + n_new), np.nan, dtype=np.float32)
+    known[0, :n_known] = np.arange(n_known, 0, -1)
+    of_all = known.copy()
+    of_all[0, n_known:] = n_known + 0.5 - 2 * np.arange(n_new)
+    queries, everything = make_queries([[]], user_rows=[0]), np.ones(known.shape, dtype=bool)
+    sources = [Table(known), Table(known), Table(known), Table(of_all)]
+
+    def candidates(fallback, new_share):
+        return retrieve(sources, Table(fallback), queries, everything, 50, new_share=new_share).item_rows.tolist()
+
+    assert candidates(known, 0.1) == [*range(45), *range(n_known, n_known + 5)]
+    assert candidates(known, 0.0) == candidates(known, 0.019) == candidates(of_all, 0.1) == [*range(50)]
 
 
 def test_nobody_asks():

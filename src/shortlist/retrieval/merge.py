@@ -16,7 +16,13 @@ RRF_CONSTANT = 60
 
 
 def retrieve(
-    sources: Sequence[Source], fallback: Source, queries: Queries, allowed: Mask, n: int, weights: Weights | None = None
+    sources: Sequence[Source],
+    fallback: Source,
+    queries: Queries,
+    allowed: Mask,
+    n: int,
+    weights: Weights | None = None,
+    new_share: float = 0.0,
 ) -> Candidates:
     """Exactly min(n, number allowed) candidates per query.
 
@@ -31,6 +37,8 @@ def retrieve(
         allowed: bool (n_queries, n_items).
         n: at least 1.
         weights: float64 (n_queries, n_sources), of the sources' votes in the fusion; ``None`` = all alike.
+        new_share: of the places, in [0, 1], kept for proposed items that the fallback knows nothing of. For an item
+            without events only a source that reads attributes has a vote; the others would leave it no room.
     """
     tables = [source.distinct_scores(queries) for source in sources]
     proposed = []
@@ -51,7 +59,11 @@ def retrieve(
     for q, items in top_ups.items():
         found_at = bounds[q] + np.searchsorted(item_rows[bounds[q] : bounds[q + 1]], items)
         fused[found_at] = -np.arange(1, len(items) + 1)  # below every proposal, in the fallback's order
-    best = _best(fused, bounds, n)
+    new, n_new = np.zeros(len(fused), dtype=bool), int(n * new_share)
+    if n_new:
+        known, moments = fallback.distinct_scores(queries)
+        new = np.isnan(known[moments[query_rows], item_rows])
+    best = _best(fused, new, bounds, n, n_new)
     query_rows, item_rows = query_rows[best], item_rows[best]
     standardised = [
         standardise(rows, places[query_rows], s[best]) for (rows, places), s in zip(tables, scores, strict=True)
@@ -77,11 +89,27 @@ def _top_ups(union: Mask, fallback: Source, queries: Queries, allowed: Mask, n: 
     return added
 
 
-def _best(fused: NDArray[np.float64], bounds: NDArray[np.int64], n: int) -> NDArray[np.int64]:
-    """Positions of each query's n highest values, best first; ties in the order they stand in."""
-    falling = -fused
-    parts = [start + np.argsort(falling[start:stop], kind="stable")[:n] for start, stop in pairwise(bounds.tolist())]
+def _best(fused: NDArray[np.float64], new: Mask, bounds: NDArray[np.int64], n: int, n_new: int) -> NDArray[np.int64]:
+    """Positions of each query's n best, n_new of them new if there are so many; ties in the order they stand in."""
+    parts = []
+    for start, stop in pairwise(bounds.tolist()):
+        order = start + np.argsort(-fused[start:stop], kind="stable")
+        parts.append(order[_chosen(new[order], n, n_new)] if stop - start > n else order)
     return np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
+
+
+def _chosen(new: Mask, n: int, n_new: int) -> Mask:
+    """The first n of an order; the last of them give way to new ones that follow, until n_new are new.
+
+    >>> _chosen(np.array([False, True, False, False, True, True]), n=4, n_new=2)
+    array([ True,  True,  True, False,  True, False])
+    """
+    chosen = np.arange(len(new)) < n
+    follow = np.flatnonzero(new & ~chosen)[: max(0, n_new - int(new[:n].sum()))]
+    if len(follow):
+        chosen[np.flatnonzero(chosen & ~new)[-len(follow) :]] = False
+        chosen[follow] = True
+    return chosen
 
 
 def fuse(ranks: NDArray[np.int32], n_items: int, weights: Weights | None = None) -> NDArray[np.float64]:

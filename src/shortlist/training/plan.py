@@ -27,6 +27,7 @@ class Plan:
         source_names: the configured sources that these data allow.
         left_out: the others, and why.
         chosen: settings per source name.
+        new_share: of what users took up on the shift that settings are chosen by, the part without events before it.
         trials: every setting tried, with its validation figure: for the record.
         frozen: sources that are not fitted again from shift to shift; none in the plan of the final fit.
         frozen_ratings: the rating model, where it is not fitted again from shift to shift.
@@ -45,6 +46,7 @@ class Plan:
     source_names: tuple[str, ...] = ()
     left_out: dict[str, str] = field(default_factory=dict)
     chosen: dict[str, Settings] = field(default_factory=dict)
+    new_share: float = 0.0
     trials: list[dict[str, Any]] = field(default_factory=list)
     frozen: dict[str, Source] = field(default_factory=dict)
     frozen_ratings: RatingModel | None = None

@@ -7,15 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shortlist.cascade import QUERIES_AT_ONCE, FirstStage
-from shortlist.config import Config
+from shortlist.config import Config, TreesSettings
 from shortlist.data.log import Floats, Mask
 from shortlist.data.log import Rows as ItemRows
 from shortlist.ranking.blend import FRESH, Blend
 from shortlist.ranking.linear import FUSION, Linear
 from shortlist.ranking.trees import Trees
-from shortlist.retrieval.merge import retrieve
 from shortlist.stages import Ranker
-from shortlist.training.ranking.trees import best_size, first_trees, fit_trees
+from shortlist.training.ranking.trees import best_size, fit_trees
 from shortlist.training.shifts import Shift
 from shortlist.training.sources import FEWEST_OF_A_KIND
 
@@ -65,19 +64,22 @@ class Rows:
             ideal=np.concatenate([self.ideal, more.ideal]),
         )
 
-    def ndcg(self, scores: NDArray[np.floating], among: Mask | None = None) -> float:
-        """NDCG@10 of these candidates in the order of scores (ties as retrieved), over queries with a relevant item.
+    def ndcg(self, scores: NDArray[np.floating]) -> NDArray[np.float64]:
+        """float64 (n_queries,): NDCG@10 of these candidates in the order of scores (ties as retrieved).
 
-        Args:
-            among: bool (n_queries,), only these queries; ``None`` = all.
+        ``nan`` where nothing is relevant.
         """
         order = np.lexsort((-scores, self.query_rows))
         first = np.searchsorted(self.query_rows, self.query_rows)  # rows of a query are contiguous, sorted or not
         places = np.arange(len(order)) - first
         hit = self.labels[order] & (places < K)
         gains = np.bincount(self.query_rows[hit], weights=1 / np.log2(places[hit] + 2), minlength=len(self.ideal))
-        asked = self.ideal > 0 if among is None else (self.ideal > 0) & among
-        return float((gains[asked] / self.ideal[asked]).mean()) if asked.any() else 0.0
+        with np.errstate(invalid="ignore"):
+            return np.where(self.ideal > 0, gains / self.ideal, np.nan)
+
+    def mean_ndcg(self, scores: NDArray[np.floating]) -> float:
+        """The mean of `ndcg` over the queries with a relevant item; 0 without any."""
+        return mean(self.ndcg(scores))
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,7 @@ def shift_rows(first: FirstStage, names: tuple[str, ...], shift: Shift, n: int, 
     features, labels, query_rows, item_rows = [], [], [], []
     for start, queries in shift.queries.blocks(QUERIES_AT_ONCE):
         allowed = shift.allowed(start, start + len(queries), filter_seen)
-        candidates = retrieve(first.sources, first.fallback, queries, allowed, n, first.features.weights_of(queries))
+        candidates = first.retrieve(queries, allowed, n)
         rows = candidates.query_rows + start
         labels.append(np.isin(rows * n_items + candidates.item_rows, wanted))
         features.append(first.features.build(names, queries, candidates))
@@ -128,33 +130,45 @@ def sampled(rows: Rows, negatives: int, rng: np.random.Generator) -> tuple[Float
     return rows.features[keep], rows.labels[keep]
 
 
+def negatives_of(rows: list[Rows], settings: TreesSettings) -> int:
+    """Negatives per query: as many as wanted, fewer where the queries are so many that the fit would take too long."""
+    n_queries = sum(len(np.unique(one.query_rows[one.labels])) for one in rows)
+    most = max(1, settings.most_rows // max(n_queries, 1))
+    return min(settings.negatives, most) if settings.negatives else most
+
+
 def choose_ranker(early: list[Rows], last: Rows, config: Config) -> Choice:
     """Fit on the early shifts; size, blend and whether to answer at all by NDCG@10.
 
-    The size is chosen on the last shift. Blend and gate are chosen on it and on the one before, each with the margins
-    of trees that did not learn from it: one shift alone may hold hardly anybody who was away.
+    All is chosen on the last shift and the one before, each with the margins of trees that did not learn from it: one
+    shift alone may hold hardly anybody who was away. What is more complicated must gain more than a standard error: the
+    blend over the better of fusion and the best source, a blend for one kind of query over the one for all.
     """
-    margins, n_trees = _margins(early, last, config)
-    judged = last if margins is None or len(margins) == len(last.labels) else last.followed_by(early[-1])
+    fitted = _fitted(early, last, config)
+    judged = last.followed_by(early[-1]) if len(fitted) > 1 else last
     sources = {n: judged.features[:, i].astype(np.float64) for i, n in enumerate(judged.names) if n.endswith("_z")}
+    alone = {name: judged.ndcg(z) for name, z in sources.items()}
     fusion = judged.ndcg(judged.features[:, judged.names.index("fusion")])
     record: dict[str, Any] = {
-        "validation": {"fusion": fusion} | {f"source {name[:-2]}": judged.ndcg(z) for name, z in sources.items()},
-        "oracle": judged.ndcg(judged.labels.astype(np.float64)),
+        "validation": {"fusion": mean(fusion)} | {f"source {name[:-2]}": mean(one) for name, one in alone.items()},
+        "oracle": judged.mean_ndcg(judged.labels.astype(np.float64)),
         "features": list(judged.names),
     }
-    if margins is None:
+    if not fitted:
         return Choice(None, 0, record | {"why": "the training shifts have nothing to tell candidates apart by"})
-    record["validation"]["trees"] = judged.ndcg(margins)
-    kinds = kinds_of_query(judged)
-    parts, tried = zip(*(_best_blend(judged, margins, sources, kind) for kind in kinds), strict=True)
-    record["blends"] = list(tried)
-    blended = np.zeros(len(margins))
-    for (source, w, v), kind in zip(parts, kinds, strict=True):
-        blended = np.where(kind[judged.query_rows], w * margins + v * sources[source], blended)
-    record["validation"]["blend"] = judged.ndcg(blended)
-    if record["validation"]["blend"] <= fusion:
-        return Choice(None, n_trees, record | {"why": "the trained ranker did not beat fusion on the last shifts"})
+    n_trees, margins = best_size(fitted, judged.mean_ndcg, config.ranking.trees.step)
+    record["validation"]["trees"] = judged.mean_ndcg(margins)
+    parts, blended, record["blends"] = _blends(judged, margins, sources)
+    record["validation"]["blend"] = mean(blended)
+    best = max(alone, key=lambda name: mean(alone[name]))
+    reference = alone[best] if mean(alone[best]) > mean(fusion) else fusion
+    gain, error = paired(blended, reference)
+    record["gain"] = {"mean": gain, "standard_error": error, "queries": int((judged.ideal > 0).sum())}
+    if gain <= error:
+        why = f"the trained ranker gained {gain:.4f} on the last shifts, within its standard error of {error:.4f}"
+        if reference is fusion:
+            return Choice(None, n_trees, record | {"why": f"{why}, over fusion"})
+        return Choice(((best, 0.0, 1.0),), 0, record | {"ranker": f"source {best[:-2]}", "why": f"{why}, over {best}"})
     if len(parts) == 1 and not parts[0][1]:
         source = parts[0][0]
         record |= {"ranker": f"source {source[:-2]}", "why": "one source alone was best on the last shifts"}
@@ -164,18 +178,29 @@ def choose_ranker(early: list[Rows], last: Rows, config: Config) -> Choice:
     return Choice(parts, n_trees, record)
 
 
-def _margins(early: list[Rows], last: Rows, config: Config) -> tuple[NDArray[np.float64] | None, int]:
-    """What trees say of the rows of the last shift, then of the one before; and how many trees.
+def mean(values: NDArray[np.float64]) -> float:
+    """Of the values that are not ``nan``; 0 without any."""
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else 0.0
 
-    ``None`` where the early shifts teach nothing; only the last shift's where what is left without the one before does.
+
+def paired(values: NDArray[np.float64], others: NDArray[np.float64]) -> tuple[float, float]:
+    """The mean difference of two figures per query and its standard error, ``nan`` left out; of one query no error."""
+    differences = (values - others)[~np.isnan(values)]
+    error = differences.std(ddof=1) / np.sqrt(len(differences)) if len(differences) > 1 else 0.0
+    return mean(differences), float(error)
+
+
+def _fitted(early: list[Rows], last: Rows, config: Config) -> list[tuple[Trees, Floats]]:
+    """Trees with the rows of the last shift, and trees that know it with the rows of the one before.
+
+    None where the early shifts teach nothing; the first alone where what is left without the one before does.
     """
     trees = _fit(early, config, config.ranking.trees.max_trees)
     if trees is None:
-        return None, 0
-    n_trees = best_size(trees, last.features, last.ndcg, config.ranking.trees.step)
-    margins = first_trees(trees, n_trees).score(last.features)
-    without = _fit([*early[:-1], last], config, n_trees)
-    return (margins if without is None else np.append(margins, without.score(early[-1].features))), n_trees
+        return []
+    without = _fit([*early[:-1], last], config, config.ranking.trees.max_trees)
+    return [(trees, last.features)] + ([] if without is None else [(without, early[-1].features)])
 
 
 def kinds_of_query(rows: Rows) -> list[Mask]:
@@ -187,14 +212,42 @@ def kinds_of_query(rows: Rows) -> list[Mask]:
     return [np.ones(len(fresh), dtype=bool)]
 
 
+Part = tuple[str, float, float]
+
+
+def _blends(
+    judged: Rows, margins: NDArray[np.float64], sources: dict[str, NDArray[np.float64]]
+) -> tuple[tuple[Part, ...], NDArray[np.float64], list[dict[str, float]]]:
+    """The blend for all queries, or the two for the kinds of query where they gain more than a standard error over it.
+
+    Returns:
+        The blends, the NDCG@10 of each query with them, and the figures of all that were tried.
+    """
+    kinds = kinds_of_query(judged)
+    everybody = np.ones(len(judged.ideal), dtype=bool)
+    common, figures, tried = _best_blend(judged, margins, sources, everybody)
+    if len(kinds) == 1:
+        return (common,), figures, [tried]
+    parts, record, blended = [], [tried], figures.copy()
+    for kind in kinds:
+        part, own, tried = _best_blend(judged, margins, sources, kind)
+        gain, error = paired(own[kind], figures[kind])
+        part = part if gain > error else common
+        blended[kind] = (own if gain > error else figures)[kind]
+        parts.append(part)
+        record.append(tried)
+    return (common,) if parts == [common, common] else tuple(parts), blended, record
+
+
 def _best_blend(
-    last: Rows, margins: NDArray[np.float64], sources: dict[str, NDArray[np.float64]], kind: Mask
-) -> tuple[tuple[str, float, float], dict[str, float]]:
+    judged: Rows, margins: NDArray[np.float64], sources: dict[str, NDArray[np.float64]], kind: Mask
+) -> tuple[Part, NDArray[np.float64], dict[str, float]]:
     """The blend of the trees with the source that is best alone, for one kind of query; and every one tried."""
-    source = max(sources, key=lambda name: last.ndcg(sources[name], kind))
-    tried = {(w, v): last.ndcg(w * margins + v * sources[source], kind) for w, v in WEIGHTS}
-    best = max(tried, key=lambda weights: tried[weights])
-    return (source, *best), {f"{w} x trees + {v} x {source}": figure for (w, v), figure in tried.items()}
+    source = max(sources, key=lambda name: mean(judged.ndcg(sources[name])[kind]))
+    tried = {(w, v): judged.ndcg(w * margins + v * sources[source]) for w, v in WEIGHTS}
+    means = {weights: mean(figures[kind]) for weights, figures in tried.items()}
+    best = max(means, key=lambda weights: means[weights])
+    return (source, *best), tried[best], {f"{w} x trees + {v} x {source}": m for (w, v), m in means.items()}
 
 
 def fit_final(rows: list[Rows], choice: Choice, config: Config) -> Ranker:
@@ -209,7 +262,7 @@ def fit_final(rows: list[Rows], choice: Choice, config: Config) -> Ranker:
 def _fit(rows: list[Rows], config: Config, n_trees: int) -> Trees | None:
     """``None`` where all labels, or all rows, are alike."""
     rng = np.random.default_rng(config.seed)
-    parts = [sampled(one, config.ranking.trees.negatives, rng) for one in rows]
+    parts = [sampled(one, negatives_of(rows, config.ranking.trees), rng) for one in rows]
     features, labels = (np.concatenate(side) for side in zip(*parts, strict=True))
     if not labels.any() or labels.all():
         return None

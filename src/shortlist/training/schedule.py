@@ -94,6 +94,7 @@ def train(
         "sources_left_out": plan.left_out,
         "rating_model": rating_kind(plan, log),
         "settings_chosen": plan.chosen,
+        "share_of_new": plan.new_share,
         "trials": plan.trials,
         "fit_seconds": time.perf_counter() - started,
     }

@@ -78,7 +78,18 @@ def choose(plan: Plan, shifts: list[Shift], filter_seen: bool) -> Plan:
                     frozen[name], best[name] = source, figures["ndcg_at_10"]
                 trials.append({"source": name, "settings": settings, "shift": shift.name} | figures)
     chosen = {name: _best(name, trials) for name in plan.source_names}
-    return replace(plan, chosen=chosen, trials=trials, frozen=frozen if plan.order else {})
+    return replace(
+        plan, chosen=chosen, trials=trials, frozen=frozen if plan.order else {}, new_share=share_of_new(shifts)
+    )
+
+
+def share_of_new(shifts: list[Shift]) -> float:
+    """How much of what users took up no event had touched before, averaged over shifts; at most a half."""
+    shares = []
+    for shift in shifts:
+        touched = np.bincount(shift.history.positives().item_rows, minlength=shift.history.n_items) > 0
+        shares.append(1 - touched[shift.relevant.item_rows].mean())
+    return min(0.5, round(float(np.mean(shares)), 4))
 
 
 def _best(name: str, trials: list[dict[str, Any]]) -> Settings:
@@ -181,7 +192,7 @@ def fit_first_stage(plan: Plan, log: Log) -> FirstStage:
         4 * short,
         fusion_weights(plan),
     )
-    return FirstStage(sources, Popularity("popularity", counts), features)
+    return FirstStage(sources, Popularity("popularity", counts), features, plan.new_share)
 
 
 def rating_kind(plan: Plan, log: Log) -> str:
