@@ -5,9 +5,11 @@ A step that has been released is never edited: a change of the schema is a new s
 
 import time
 import uuid
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import NamedTuple
 
-from sqlalchemy import Connection, Engine, func, insert, inspect, select
+from sqlalchemy import Connection, func, insert, inspect, select
 
 from shortlist.errors import StoreError
 from shortlist.serving.store.tables import VERSIONS
@@ -59,13 +61,13 @@ def schema_version(connection: Connection) -> int:
     return connection.scalar(select(func.max(VERSIONS.c.version))) or 0
 
 
-def migrate(engine: Engine, row_number: str) -> int:
+def migrate(write: Callable[[], AbstractContextManager[Connection]], row_number: str) -> int:
     """Take the steps that are missing and return how many there were.
 
     Interrupted anywhere, the next call goes on after the last whole step.
 
     Args:
-        engine: whose transactions lock out other writers from their first statement on.
+        write: opens a transaction that locks out other writers from its first statement on.
         row_number: the database's type of 64-bit row numbers.
 
     Raises:
@@ -73,7 +75,7 @@ def migrate(engine: Engine, row_number: str) -> int:
     """
     taken = 0
     while True:
-        with engine.begin() as connection:
+        with write() as connection:
             version = schema_version(connection)
             refuse_newer(version)
             if version == len(STEPS):

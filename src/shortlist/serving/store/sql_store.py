@@ -51,7 +51,7 @@ class SqlStore(Store):
             if queue_size is not None:
                 with database.read() as connection:
                     refuse_newer(schema_version(connection))
-                migrate(database.writer, ROW_NUMBER)
+                migrate(database.write, ROW_NUMBER)
             with database.read() as connection:
                 refuse_newer(schema_version(connection))
                 refuse_older(schema_version(connection))
