@@ -9,7 +9,7 @@ import pytest
 from shortlist.answers import id_series
 from shortlist.data.dataset import Dataset
 from shortlist.errors import QueryError
-from shortlist.requests import parse_ids, parse_moments, parse_request
+from shortlist.requests import Events, parse_ids, parse_moments, parse_request
 
 T = 1_600_000_000
 EVENTS = {
@@ -336,3 +336,28 @@ def test_what_is_no_history(users, history, words):
 def test_dates_in_the_history_of_an_order():
     with pytest.raises(QueryError, match="place in the order"):
         ask("a", history={"item_id": ["x"], "timestamp": [datetime(2020, 1, 1)]}, dataset=BY_ORDER)
+
+
+# Events known besides the log's
+
+
+def added(items, times):
+    n = len(items)
+    rows = np.array(items, dtype=np.int32) - 10
+    return Events(rows, np.array(times, dtype=np.int64), np.full(n, np.nan, np.float32), np.ones(n, np.float32))
+
+
+def test_added_events_stand_in_order_of_time_and_move_the_moment():
+    request = ask([1, 2, 3], added=[added([13, 12], [T + 100, T + 1]), added([], []), added([11], [T + 50])])
+    assert histories(request.queries) == [[10, 12, 11, 12, 13], [10, 13], [11]]
+    assert histories(request.seen) == histories(request.queries)
+    assert request.queries.at.tolist() == [T + 101, T + 10, T + 51]
+    assert request.queries.user_rows.tolist() == [0, 1, -1]
+
+
+def test_added_events_count_only_before_the_moment_and_are_seen_when_a_history_is_given():
+    request = ask(1, at=T + 5, added=[added([13, 12], [T + 1, T + 5])])
+    assert histories(request.queries) == [[10, 13]]
+    request = ask(1, history=[11], added=[added([13], [T + 1])])
+    assert histories(request.queries) == [[11]]
+    assert histories(request.seen) == [[10, 13, 11, 12, 11]]

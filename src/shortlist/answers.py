@@ -45,7 +45,7 @@ def to_table(
         _gather(item_ids, _joined([one.item_rows for one in ranked], np.int32)),
         pl.Series("rank", _joined([np.arange(1, n + 1) for n in lengths], np.int32)),
         pl.Series("score", _joined([one.scores for one in ranked], np.float64), nan_to_null=True),
-        pl.Series("retrieval_rank", _joined([_retrieval_ranks(one) for one in ranked], np.int32)),
+        pl.Series("retrieval_rank", _joined([retrieval_ranks(one) for one in ranked], np.int32)),
         pl.Series(
             "retrieval_score", _joined([one.candidates.retrieval_scores[one.places] for one in ranked], np.float64)
         ),
@@ -66,7 +66,7 @@ def _gather(series: pl.Series, rows: Any) -> pl.Series:
     return gathered
 
 
-def _retrieval_ranks(one: "Ranked") -> Any:
+def retrieval_ranks(one: "Ranked") -> Any:
     """The place of each item in its query's shortlist, from 1."""
     offsets = one.candidates.offsets
     first = offsets[np.searchsorted(offsets, one.places, side="right") - 1]
@@ -87,18 +87,14 @@ def to_details(
 ) -> pl.DataFrame:
     """One row per query; see `Answer`."""
     returned = [len(one.item_rows) for one in ranked]
-    past = "the moment of asking lies before the end of the training data: the model's weights know later events"
-    notes = []
-    for q, unknown in enumerate(request.unknown_items.tolist()):
-        ignored = [f"{unknown} history items are not in the catalogue and were ignored"] if unknown else []
-        notes.append([*ignored, *([past] if request.in_past[q] else [])])
+    notes = [request_notes(request, q) for q in range(len(ranked))]
     return pl.DataFrame(
         {
             "user_id": user_ids,
             "asked": pl.Series([k] * len(ranked), dtype=pl.Int32),
             "returned": pl.Series(returned, dtype=pl.Int32),
             "allowed": pl.Series(n_allowed, dtype=pl.Int32),
-            "reason": pl.Series([_reason(k, n, n_items) if n < k else None for n in n_allowed], dtype=pl.String),
+            "reason": pl.Series([shortage(k, n, n_items) if n < k else None for n in n_allowed], dtype=pl.String),
             "degraded": pl.Series([False] * len(ranked), dtype=pl.Boolean),
             "known_user": request.queries.user_rows >= 0,
             "history_items": request.queries.lengths.astype(np.int32),
@@ -108,7 +104,16 @@ def to_details(
     )
 
 
-def _reason(k: int, n_allowed: int, n_items: int) -> str:
+def request_notes(request: "Request", q: int) -> list[str]:
+    """What is to be known about query q."""
+    unknown = int(request.unknown_items[q])
+    past = "the moment of asking lies before the end of the training data: the model's weights know later events"
+    ignored = [f"{unknown} history items are not in the catalogue and were ignored"] if unknown else []
+    return [*ignored, *([past] if request.in_past[q] else [])]
+
+
+def shortage(k: int, n_allowed: int, n_items: int) -> str:
+    """Why there are fewer than k."""
     if k > n_items and n_allowed == n_items:
         return f"the catalogue has only {n_items} items"
     return f"only {n_allowed} of {n_items} items are allowed after filters and seen items"

@@ -20,7 +20,7 @@ from shortlist.data.where import where_mask
 from shortlist.errors import DataError, QueryError
 from shortlist.ranking.factorization import RatingFactorization
 from shortlist.ranking.features import Features
-from shortlist.requests import History, Request, Users, parse_ids, parse_k, parse_request, parse_times
+from shortlist.requests import Events, History, Request, Users, parse_ids, parse_k, parse_request, parse_times
 from shortlist.retrieval.item_item import ItemItem
 from shortlist.retrieval.merge import retrieve
 from shortlist.retrieval.popularity import Popularity
@@ -210,11 +210,19 @@ class Cascade:
             allowed: bool (n_queries, n_items).
         """
         n = self.config.retrieval.candidates
+        return self.order(queries, self.shortlist(queries, allowed, k, n), k, n)
+
+    def shortlist(self, queries: Queries, allowed: Mask, k: int, n: int) -> Candidates:
+        """Stage 1: the n candidates that will be ranked, then, where k is greater, those that follow unranked."""
         candidates = self.first.retrieve(queries, allowed, n)
         if k > n:
             rest = allowed.copy()
             rest[candidates.query_rows, candidates.item_rows] = False
             candidates = candidates.followed_by(self.first.retrieve(queries, rest, k - n))
+        return candidates
+
+    def order(self, queries: Queries, candidates: Candidates, k: int, n: int) -> list[Ranked]:
+        """Stage 2: the first k of each query's candidates, of which the first n are ranked."""
         places = np.arange(len(candidates)) - candidates.offsets[candidates.query_rows]
         features = self.first.features.build(self._feature_names, queries, candidates)
         wanted = features[:, : len(self.ranker.feature_names)]
@@ -234,8 +242,10 @@ class Cascade:
             answered.append(Ranked(candidates.item_rows[best], scores[best], best, candidates, predicted))
         return answered
 
-    def request(self, users: Users, at: Any = None, history: History | None = None) -> Request:
-        """The queries that `recommend` would ask for these arguments."""
+    def request(
+        self, users: Users, at: Any = None, history: History | None = None, added: list[Events] | None = None
+    ) -> Request:
+        """The queries that `recommend` would ask for these arguments; with ``added`` events besides the log's."""
         return parse_request(
             users,
             at,
@@ -246,6 +256,7 @@ class Cascade:
             at_last_event=self.target == "next",
             min_rating=self.config.positive.min_rating,
             events=self.config.positive.events,
+            added=added,
         )
 
     def allowed_items(

@@ -105,6 +105,7 @@ def parse_request(
     at_last_event: bool,
     min_rating: float | None,
     events: tuple[str, ...] = (),
+    added: "list[Events] | None" = None,
 ) -> Request:
     """Queries for these users.
 
@@ -114,6 +115,7 @@ def parse_request(
         history: replaces the stored history as evidence.
         min_rating: events of a given history rated lower are no positives.
         events: likewise for events of other kinds than these; empty = any kind is one.
+        added: for each user the events, with times and items of the catalogue, that are known besides the log's.
 
     Raises:
         QueryError: an argument is of the wrong kind or length.
@@ -122,7 +124,11 @@ def parse_request(
     n = len(user_ids)
     user_rows = user_vocabulary.rows(user_ids)
     moments = np.full(n, log.end, dtype=np.int64) if at is None else parse_moments(at, n, log)
-    queries = seen = stored_queries(log, user_rows, moments, strictly_before=at is not None)
+    queries = stored_queries(log, user_rows, moments, strictly_before=at is not None)
+    if added is not None:
+        later = _to_queries(added, user_rows, moments, strictly_before=at is not None)
+        queries = _oldest_first(_joined(queries, later))
+    seen = queries
     unknown_items = np.zeros(n, dtype=np.int64)
     if history is not None:
         reader = _Reader(item_vocabulary, log.in_seconds, min_rating, events)
@@ -329,3 +335,9 @@ def _joined(first: Queries, second: Queries) -> Queries:
         np.concatenate([[0], np.cumsum(counts)]),
         *(both(name) for name in ("item_rows", "timestamps", "ratings", "weights")),
     )
+
+
+def _oldest_first(queries: Queries) -> Queries:
+    order = np.lexsort((queries.timestamps, queries.event_queries))
+    columns = {name: getattr(queries, name)[order] for name in ("item_rows", "timestamps", "ratings", "weights")}
+    return replace(queries, **columns)
