@@ -29,6 +29,8 @@ def joined(base: Dataset, store: Store) -> Dataset:
     events = events_frame(store)
     if len(events):
         _require_same_kinds(base, events)
+    else:  # a store without events does not know of which kind its ids are
+        events = events.cast({name: base.interactions.schema[name] for name in ("user_id", "item_id")})
     log = _without_deleted(base, store)
     new = _not_in(log, events).select(STANDARD)
     log = log.with_columns(
