@@ -109,7 +109,7 @@ def test_those_who_were_away_and_those_who_act_have_votes_of_their_own(chosen):
         )
     ]
     weights = fusion_weights(replace(plan, trials=trials))
-    assert weights == ((1.0, 0.5, 0.5, 0.25, 0.25), (0.2, 0.2, 0.2, 1.0, 0.8))
+    assert weights == ((1.0, 0.125, 0.125, 0.015625, 0.015625), (0.008, 0.008, 0.008, 1.0, 0.512))
     assert len(fusion_weights(replace(plan, trials=trials, order=False))) == 1
 
 
