@@ -107,9 +107,9 @@ def fusion_weights(plan: Plan) -> tuple[tuple[float, ...], ...]:
 
     One row for users who have been away, one for those who act just now; one for all where order is not used.
 
-    Measured on MovieLens 100K (last shift, preset ``default``), recall of 200 candidates, of 100 in brackets, votes alike
-    -> by figure -> by its cube: random .712 (.533) -> .726 (.548) -> .735 (.559); next .794 (.633) -> .821 (.691) ->
-    .820 (.701); window .529 (.346) -> .540 (.350) -> .544 (.356). Another constant than 60 changes less.
+    Measured on MovieLens 100K (last shift, preset ``default``), recall of 200 candidates, of 100 in brackets, votes
+    alike -> by figure -> by its cube: random .712 (.533) -> .726 (.548) -> .735 (.559); next .794 (.633) -> .821 (.691)
+    -> .820 (.701); window .529 (.346) -> .540 (.350) -> .544 (.356). Another constant than 60 changes less.
     """
     rows = []
     for kind in KINDS_OF_QUERY if plan.order else ("ndcg_at_10",):
