@@ -11,7 +11,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGES = ["CONTRIBUTING.md", "README.md", "docs/evaluation.md", "docs/from-tfrs.md", "docs/validation.md"]
+PAGES = [
+    "CONTRIBUTING.md",
+    "README.md",
+    "docs/evaluation.md",
+    "docs/events.md",
+    "docs/from-tfrs.md",
+    "docs/validation.md",
+]
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 

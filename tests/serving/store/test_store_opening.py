@@ -103,6 +103,36 @@ def test_a_second_process_is_refused_too(store, url):
     assert "another process has the store open for writing" in done.stderr
 
 
+AS_NOBODY = """
+import os, sys
+from shortlist.serving.store.opening import open_store
+open_store(f"sqlite:///{sys.argv[2]}").close()
+if os.getuid() == 0:
+    os.setuid(65534)
+for read_only in (False, True):
+    try:
+        print(open_store(f"sqlite:///{sys.argv[1]}", read_only=read_only).counts().events)
+    except Exception as error:
+        print(type(error).__name__, error)
+"""
+
+
+def test_without_the_right_to_write_the_reason_is_said(path, url, folder, tmp_path):
+    store = open_store(url)
+    store.append([E])
+    store.close()
+    path.chmod(0o444)
+    folder.chmod(0o555)
+    command = [sys.executable, "-c", AS_NOBODY, path, tmp_path / "other.db"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    folder.chmod(0o755)
+    assert done.stderr == ""
+    for line in done.stdout.splitlines():
+        assert line.startswith(f"StoreError {path} cannot be opened as a store: ")
+        assert line.endswith(f"SQLite needs to write beside it, in {folder}")
+    assert len(done.stdout.splitlines()) == 2
+
+
 def test_readers_see_what_is_committed_and_cannot_write(store, url):
     reader = open_store(url, read_only=True)
     assert reader.history(1) == History()

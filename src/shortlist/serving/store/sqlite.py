@@ -61,7 +61,8 @@ class SqliteDatabase:
                 connection.exec_driver_sql("SELECT count(*) FROM sqlite_master")
         except (DBAPIError, sqlite3.Error, OSError) as error:
             self.close()
-            raise StoreError(f"{path} cannot be opened as a store: {_reason(error)}") from error
+            hint = "" if os.access(path.parent, os.W_OK) else f"; SQLite needs to write beside it, in {path.parent}"
+            raise StoreError(f"{path} cannot be opened as a store: {_reason(error)}{hint}") from error
         except BaseException:
             self.close()
             raise
