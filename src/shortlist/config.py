@@ -172,14 +172,19 @@ class TreesSettings(Struct, frozen=True):
         depth: questions per tree.
         learning_rate: shrinkage.
         negatives: unlabelled candidates per query in training, drawn at random; 0 = all.
+        most_rows: of unlabelled candidates in all; where there are more queries, each has fewer of them.
         step: sizes are tried in steps of so many trees.
     """
 
-    max_trees: Count = 120
+    max_trees: Count = 240
     depth: Annotated[int, Meta(ge=1, le=10)] = 6
-    learning_rate: Positive = 0.1
-    negatives: Annotated[int, Meta(ge=0)] = 40
-    step: Count = 20
+    learning_rate: Positive = 0.05
+    negatives: Annotated[int, Meta(ge=0)] = 100
+    most_rows: Count = 1_000_000
+    step: Count = 40
+
+
+QUICK_TREES = TreesSettings(max_trees=120, learning_rate=0.1, negatives=40, step=20)
 
 
 class RatingFactorizationSettings(Struct, frozen=True):
@@ -259,7 +264,7 @@ PRESETS: dict[str, Config] = {
         retrieval=RetrievalSettings(
             sources=("popularity", "popularity_decayed", "popularity_recent", "ease", "covisitation", "repeats")
         ),
-        ranking=RankingSettings(rating_model="bias"),
+        ranking=RankingSettings(rating_model="bias", trees=QUICK_TREES),
     ),
     "tutorial": Config(
         preset="tutorial",

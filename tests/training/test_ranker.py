@@ -8,10 +8,12 @@ import pytest
 from shortlist.config import load_config
 from shortlist.ranking.blend import Blend
 from shortlist.ranking.linear import FUSION, Linear
-from shortlist.training.ranker import Choice, Rows, choose_ranker, fit_final, sampled
+from shortlist.training.ranker import Choice, Rows, choose_ranker, exceeds, fit_final, negatives_of, paired, sampled
 
 NAMES = ("ease_z", "popularity_z", "fusion", "secret")
-CONFIG = load_config({"preset": "fast", "threads": 1, "ranking": {"trees": {"max_trees": 20, "depth": 2, "step": 5, "negatives": 0}}})
+CONFIG = load_config(
+    {"preset": "fast", "threads": 1, "ranking": {"trees": {"max_trees": 20, "depth": 2, "step": 5, "negatives": 0}}}
+)
 
 
 def make_rows(seed, n_queries=60, n_each=20, informative="secret", strength=4.0, flat=False):
@@ -44,6 +46,35 @@ def test_ndcg_by_hand():
 def test_only_the_first_ten_count():
     rows = make_rows(0, n_queries=1, informative=None)
     assert rows.ndcg(-rows.labels.astype(float)) == 0
+
+
+def test_the_figure_of_each_query_and_its_mean():
+    rows = replace(make_rows(0, n_queries=3, informative=None), ideal=np.array([1.0, 0.0, 2.0]))
+    each = rows.ndcg_of_each(rows.labels.astype(float))
+    assert np.isnan(each[1])
+    assert each[[0, 2]].tolist() == [1, 0.5]
+    assert rows.ndcg(rows.labels.astype(float)) == 0.75
+    assert replace(rows, ideal=np.zeros(3)).ndcg(rows.labels.astype(float)) == 0
+
+
+def test_a_gain_and_its_standard_error():
+    values, others = np.array([0.5, np.nan, 0.2, 0.3]), np.array([0.1, np.nan, 0.2, 0.1])
+    gain, error = paired(values, others)
+    assert gain == pytest.approx(0.2)
+    assert error == pytest.approx(np.std([0.4, 0, 0.2], ddof=1) / np.sqrt(3))
+    assert exceeds(values, others)
+    assert not exceeds(values, others, 2)
+    assert not exceeds(values, values)
+    assert paired(np.array([np.nan]), np.array([np.nan])) == (0, 0)
+
+
+def test_many_queries_have_fewer_negatives_each():
+    settings = CONFIG.ranking.trees
+    rows = [make_rows(seed, n_queries=50) for seed in (0, 1)]
+    cases = {(100, 1000): 10, (7, 1000): 7, (0, 1000): 10, (100, 50): 1}
+    for (negatives, most), expected in cases.items():
+        settings = load_config({"ranking": {"trees": {"negatives": negatives, "most_rows": most}}}).ranking.trees
+        assert negatives_of(rows, settings) == expected
 
 
 def test_positives_and_some_of_the_rest():
@@ -125,6 +156,28 @@ def test_fusion_answers_where_nothing_beats_it():
     assert choice.blend is None
     assert "did not beat fusion" in choice.record["why"]
     assert fit_final([*early, last], choice, CONFIG) == FUSION
+
+
+def test_a_gain_within_its_error_is_none():
+    """The secret tells hardly more than fusion does: on few queries that may be luck, on many it is not."""
+
+    def rows(seed, n_queries):
+        one = make_rows(seed, n_queries, informative="fusion", strength=1.5)
+        one.features[:, NAMES.index("secret")] += 0.5 * one.labels
+        return one
+
+    few = choose_ranker([rows(1, 400), rows(2, 400)], rows(3, 20), CONFIG)
+    many = choose_ranker([rows(1, 400), rows(2, 4000)], rows(3, 4000), CONFIG)
+    assert many.blend is not None
+    assert many.record["gain"]["mean"] > many.record["gain"]["standard_error"]
+    assert many.record["gain"]["over"] == "fusion"
+    assert (few.blend is None) == (few.record["gain"]["mean"] <= few.record["gain"]["standard_error"])
+
+
+def test_shifts_judge_until_their_queries_are_enough():
+    small, large = [make_rows(seed, 60) for seed in range(4)], [make_rows(seed, 600) for seed in range(4)]
+    assert choose_ranker(small[:3], small[3], CONFIG).record["gain"]["queries"] == 240
+    assert choose_ranker(large[:3], large[3], CONFIG).record["gain"]["queries"] == 1200
 
 
 @pytest.mark.parametrize(

@@ -123,6 +123,20 @@ def test_the_best_size_is_the_smallest_with_the_best_figure():
         return -np.log1p(np.exp(-np.where(labels, margins, -margins))).mean()
 
     figures = {size: figure(first_trees(trees, size).score(features)) for size in (10, 20, 30, 40)}
-    assert best_size(trees, features, figure) == max(figures, key=figures.get)
-    assert best_size(trees, features, lambda margins: 1.0) == 10
-    assert best_size(first_trees(trees, 0), features, figure) == 0
+    size, margins = best_size([(trees, features)], figure)
+    assert size == max(figures, key=figures.get)
+    np.testing.assert_allclose(margins, first_trees(trees, size).score(features), rtol=0, atol=1e-9)
+    assert best_size([(trees, features)], lambda margins: 1.0)[0] == 10
+    assert best_size([(first_trees(trees, 0), features)], figure)[0] == 0
+    assert best_size([(first_trees(trees, 25), features)], lambda margins: -abs(margins).sum(), step=20)[0] == 20
+
+
+def test_the_best_size_is_judged_by_all_rows_together():
+    """Two fits, each with rows that it did not see; the figure sees them one after the other."""
+    trees, other = fitted(), fitted(n_trees=40)
+    one, two = rows(4)[0], rows(5)[0][:7]
+    seen = []
+    size, margins = best_size([(trees, one), (other, two)], lambda margins: seen.append(margins) or len(seen), step=20)
+    assert size == 40
+    expected = np.append(trees.score(one), other.score(two))
+    np.testing.assert_allclose(margins, expected, rtol=0, atol=1e-9)

@@ -19,8 +19,15 @@ from shortlist.training.shifts import Shift
 from shortlist.training.sources import FEWEST_OF_A_KIND
 
 K = 10
-WEIGHTS = ((1.0, 0.0), (1.0, 0.1), (1.0, 0.3), (1.0, 1.0), (1.0, 3.0), (0.0, 1.0))
-"""(ranker weight, source weight) of the blends tried; the last is the source alone."""
+SOURCE_WEIGHTS = (0.0, 0.1, 0.3, 1.0, 3.0)
+"""Of the best source's standardised score in the blends tried, beside the margin of the trees."""
+FEWEST_JUDGES = 2
+ENOUGH_QUERIES = 1_000
+"""Shifts judge, from the last one back, until there are so many of them and of their queries."""
+ERRORS_OF_A_KIND = 2.0
+"""By so many standard errors a blend for one kind of query must beat the one for all: it is the best of several."""
+Part = tuple[str, float, float]
+"""A source's feature, the weight of the trees, the weight of that feature."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +71,7 @@ class Rows:
             ideal=np.concatenate([self.ideal, more.ideal]),
         )
 
-    def ndcg(self, scores: NDArray[np.floating]) -> NDArray[np.float64]:
+    def ndcg_of_each(self, scores: NDArray[np.floating]) -> NDArray[np.float64]:
         """float64 (n_queries,): NDCG@10 of these candidates in the order of scores (ties as retrieved).
 
         ``nan`` where nothing is relevant.
@@ -74,12 +81,12 @@ class Rows:
         places = np.arange(len(order)) - first
         hit = self.labels[order] & (places < K)
         gains = np.bincount(self.query_rows[hit], weights=1 / np.log2(places[hit] + 2), minlength=len(self.ideal))
-        with np.errstate(invalid="ignore"):
+        with np.errstate(invalid="ignore", divide="ignore"):
             return np.where(self.ideal > 0, gains / self.ideal, np.nan)
 
-    def mean_ndcg(self, scores: NDArray[np.floating]) -> float:
-        """The mean of `ndcg` over the queries with a relevant item; 0 without any."""
-        return mean(self.ndcg(scores))
+    def ndcg(self, scores: NDArray[np.floating]) -> float:
+        """The mean of `ndcg_of_each` over the queries with a relevant item; 0 without any."""
+        return mean(self.ndcg_of_each(scores))
 
 
 @dataclass(frozen=True)
@@ -138,41 +145,39 @@ def negatives_of(rows: list[Rows], settings: TreesSettings) -> int:
 
 
 def choose_ranker(early: list[Rows], last: Rows, config: Config) -> Choice:
-    """Fit on the early shifts; size, blend and whether to answer at all by NDCG@10.
+    """Fit on all shifts but one; size, blend and whether to answer at all by NDCG@10 on that one, in turn.
 
-    All is chosen on the last shift and the one before, each with the margins of trees that did not learn from it: one
-    shift alone may hold hardly anybody who was away. What is more complicated must gain more than a standard error: the
-    blend over the better of fusion and the best source, a blend for one kind of query over the one for all.
+    The last two shifts judge, and earlier ones too while their queries are few. What is more complicated must gain more
+    than a standard error: a source alone over fusion, the trees over the better of the two.
     """
-    fitted = _fitted(early, last, config)
-    judged = last.followed_by(early[-1]) if len(fitted) > 1 else last
+    fitted = _fitted([*early, last], config)
+    judged = _joined([rows for _, rows in fitted] or [last])
     sources = {n: judged.features[:, i].astype(np.float64) for i, n in enumerate(judged.names) if n.endswith("_z")}
-    alone = {name: judged.ndcg(z) for name, z in sources.items()}
-    fusion = judged.ndcg(judged.features[:, judged.names.index("fusion")])
+    alone = {name: judged.ndcg_of_each(z) for name, z in sources.items()}
+    fusion = judged.ndcg_of_each(judged.features[:, judged.names.index("fusion")])
     record: dict[str, Any] = {
         "validation": {"fusion": mean(fusion)} | {f"source {name[:-2]}": mean(one) for name, one in alone.items()},
-        "oracle": judged.mean_ndcg(judged.labels.astype(np.float64)),
+        "oracle": judged.ndcg(judged.labels.astype(np.float64)),
         "features": list(judged.names),
     }
     if not fitted:
         return Choice(None, 0, record | {"why": "the training shifts have nothing to tell candidates apart by"})
-    n_trees, margins = best_size(fitted, judged.mean_ndcg, config.ranking.trees.step)
-    record["validation"]["trees"] = judged.mean_ndcg(margins)
+    n_trees, margins = best_size(
+        [(trees, rows.features) for trees, rows in fitted], judged.ndcg, config.ranking.trees.step
+    )
+    record["validation"]["trees"] = judged.ndcg(margins)
     parts, blended, record["blends"] = _blends(judged, margins, sources)
     record["validation"]["blend"] = mean(blended)
     best = max(alone, key=lambda name: mean(alone[name]))
-    reference = alone[best] if mean(alone[best]) > mean(fusion) else fusion
-    gain, error = paired(blended, reference)
-    record["gain"] = {"mean": gain, "standard_error": error, "queries": int((judged.ideal > 0).sum())}
+    one_source = exceeds(alone[best], fusion)
+    over, simplest = (best[:-2], alone[best]) if one_source else ("fusion", fusion)
+    gain, error = paired(blended, simplest)
+    record["gain"] = {"over": over, "mean": gain, "standard_error": error, "queries": int((judged.ideal > 0).sum())}
     if gain <= error:
-        why = f"the trained ranker gained {gain:.4f} on the last shifts, within its standard error of {error:.4f}"
-        if reference is fusion:
-            return Choice(None, n_trees, record | {"why": f"{why}, over fusion"})
-        return Choice(((best, 0.0, 1.0),), 0, record | {"ranker": f"source {best[:-2]}", "why": f"{why}, over {best}"})
-    if len(parts) == 1 and not parts[0][1]:
-        source = parts[0][0]
-        record |= {"ranker": f"source {source[:-2]}", "why": "one source alone was best on the last shifts"}
-        return Choice(parts, 0, record)
+        record["why"] = f"the trained ranker did not beat {over} by more than a standard error on validation"
+        if not one_source:
+            return Choice(None, n_trees, record)
+        return Choice(((best, 0.0, 1.0),), 0, record | {"ranker": f"source {over}"})
     named = [{"trees": w, source: v} for source, w, v in parts]
     record |= {"ranker": "trees", "trees": n_trees, "blend": named[0] if len(named) == 1 else named}
     return Choice(parts, n_trees, record)
@@ -191,16 +196,33 @@ def paired(values: NDArray[np.float64], others: NDArray[np.float64]) -> tuple[fl
     return mean(differences), float(error)
 
 
-def _fitted(early: list[Rows], last: Rows, config: Config) -> list[tuple[Trees, Floats]]:
-    """Trees with the rows of the last shift, and trees that know it with the rows of the one before.
+def exceeds(values: NDArray[np.float64], others: NDArray[np.float64], errors: float = 1.0) -> bool:
+    """Whether the mean difference is above so many of its standard errors."""
+    gain, error = paired(values, others)
+    return gain > errors * error
 
-    None where the early shifts teach nothing; the first alone where what is left without the one before does.
-    """
-    trees = _fit(early, config, config.ranking.trees.max_trees)
-    if trees is None:
-        return []
-    without = _fit([*early[:-1], last], config, config.ranking.trees.max_trees)
-    return [(trees, last.features)] + ([] if without is None else [(without, early[-1].features)])
+
+def _fitted(rows: list[Rows], config: Config) -> list[tuple[Trees, Rows]]:
+    """Shifts that judge, the last one first, each with trees fitted on all the others; none where nothing can be."""
+    fitted: list[tuple[Trees, Rows]] = []
+    n_queries = 0
+    for place in reversed(range(len(rows))):
+        if len(fitted) >= FEWEST_JUDGES and n_queries >= ENOUGH_QUERIES:
+            break
+        trees = _fit(rows[:place] + rows[place + 1 :], config, config.ranking.trees.max_trees)
+        if trees is None and not fitted:
+            return []
+        if trees is not None:
+            fitted.append((trees, rows[place]))
+            n_queries += int((rows[place].ideal > 0).sum())
+    return fitted
+
+
+def _joined(parts: list[Rows]) -> Rows:
+    joined = parts[0]
+    for part in parts[1:]:
+        joined = joined.followed_by(part)
+    return joined
 
 
 def kinds_of_query(rows: Rows) -> list[Mask]:
@@ -212,13 +234,10 @@ def kinds_of_query(rows: Rows) -> list[Mask]:
     return [np.ones(len(fresh), dtype=bool)]
 
 
-Part = tuple[str, float, float]
-
-
 def _blends(
     judged: Rows, margins: NDArray[np.float64], sources: dict[str, NDArray[np.float64]]
 ) -> tuple[tuple[Part, ...], NDArray[np.float64], list[dict[str, float]]]:
-    """The blend for all queries, or the two for the kinds of query where they gain more than a standard error over it.
+    """One blend for all queries, or two for the kinds of query, where they gain clearly more.
 
     Returns:
         The blends, the NDCG@10 of each query with them, and the figures of all that were tried.
@@ -231,10 +250,9 @@ def _blends(
     parts, record, blended = [], [tried], figures.copy()
     for kind in kinds:
         part, own, tried = _best_blend(judged, margins, sources, kind)
-        gain, error = paired(own[kind], figures[kind])
-        part = part if gain > error else common
-        blended[kind] = (own if gain > error else figures)[kind]
-        parts.append(part)
+        clearly = exceeds(own[kind], figures[kind], ERRORS_OF_A_KIND)
+        parts.append(part if clearly else common)
+        blended[kind] = (own if clearly else figures)[kind]
         record.append(tried)
     return (common,) if parts == [common, common] else tuple(parts), blended, record
 
@@ -243,11 +261,11 @@ def _best_blend(
     judged: Rows, margins: NDArray[np.float64], sources: dict[str, NDArray[np.float64]], kind: Mask
 ) -> tuple[Part, NDArray[np.float64], dict[str, float]]:
     """The blend of the trees with the source that is best alone, for one kind of query; and every one tried."""
-    source = max(sources, key=lambda name: mean(judged.ndcg(sources[name])[kind]))
-    tried = {(w, v): judged.ndcg(w * margins + v * sources[source]) for w, v in WEIGHTS}
-    means = {weights: mean(figures[kind]) for weights, figures in tried.items()}
-    best = max(means, key=lambda weights: means[weights])
-    return (source, *best), tried[best], {f"{w} x trees + {v} x {source}": m for (w, v), m in means.items()}
+    source = max(sources, key=lambda name: mean(judged.ndcg_of_each(sources[name])[kind]))
+    tried = {v: judged.ndcg_of_each(margins + v * sources[source]) for v in SOURCE_WEIGHTS}
+    means = {v: mean(figures[kind]) for v, figures in tried.items()}
+    best = max(means, key=lambda v: means[v])
+    return (source, 1.0, best), tried[best], {f"trees + {v} x {source}": figure for v, figure in means.items()}
 
 
 def fit_final(rows: list[Rows], choice: Choice, config: Config) -> Ranker:

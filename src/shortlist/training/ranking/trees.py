@@ -76,22 +76,36 @@ def as_arrays(model: Any, names: tuple[str, ...]) -> Trees:
 
 def first_trees(trees: Trees, n: int) -> Trees:
     """The ranker made of the first n trees."""
-    return Trees(trees.feature_names, trees.split_features[:n], trees.borders[:n], trees.leaf_values[:n])
+    return _part(trees, 0, n)
 
 
-def best_size(trees: Trees, features: Floats, figure: Callable[[NDArray[np.float64]], float], step: int = 10) -> int:
-    """How many of the first trees give the best validation figure: sizes step, 2·step, …, the smallest among equals."""
-    margins = np.zeros(len(features))
-    best, best_figure = 0, -np.inf
-    for start in range(0, len(trees.borders), step):
-        part = Trees(
-            trees.feature_names,
-            trees.split_features[start : start + step],
-            trees.borders[start : start + step],
-            trees.leaf_values[start : start + step],
-        )
-        margins += part.score(features)
+def best_size(
+    fitted: list[tuple[Trees, Floats]], figure: Callable[[NDArray[np.float64]], float], step: int = 10
+) -> tuple[int, NDArray[np.float64]]:
+    """How many of the first trees give the best validation figure: sizes step, 2·step, …, the smallest among equals.
+
+    Args:
+        fitted: trees with the rows that judge them, float32 (n, n_features); all have as many trees.
+        figure: of the margins of all rows, in that order.
+
+    Returns:
+        The number, and float64 (n of all rows,), the margins that it gives.
+    """
+    margins = np.zeros(sum(len(features) for _, features in fitted))
+    best, best_figure, best_margins = 0, -np.inf, margins
+    for start in range(0, len(fitted[0][0].borders), step):
+        stop = start + step
+        margins = margins + np.concatenate([_part(trees, start, stop).score(features) for trees, features in fitted])
         value = figure(margins)
         if value > best_figure + 1e-9:
-            best, best_figure = start + len(part.borders), value
-    return best
+            best, best_figure, best_margins = min(stop, len(fitted[0][0].borders)), value, margins
+    return best, best_margins
+
+
+def _part(trees: Trees, start: int, stop: int) -> Trees:
+    return Trees(
+        trees.feature_names,
+        trees.split_features[start:stop],
+        trees.borders[start:stop],
+        trees.leaf_values[start:stop],
+    )
