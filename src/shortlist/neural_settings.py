@@ -89,6 +89,8 @@ class HistoryFitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True
         patience: stop after so many epochs without a better one.
         batch_size: events foretold per step; fewer where the log is small, so that an epoch has some 16 steps.
         learning_rate: of Adam.
+        weight_decay: each step takes this share, times the learning rate, from every weight (Loshchilov and Hutter
+            2019, arXiv:1711.05101); of a catalogue that is not compared as a whole, not from the vectors.
         dropout: share of the coordinates set to zero, at random, wherever the model does so.
         averaging: the answer uses a moving average of the weights after each step: this share of the average so far
             and the rest of the new ones. 0 = the last weights.
@@ -102,6 +104,7 @@ class HistoryFitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     patience: Positive = 4
     batch_size: Positive = 4096
     learning_rate: Rate = 0.002
+    weight_decay: NotNegative = 0.0
     dropout: Share = 0.2
     averaging: Share = 0.98
     negatives: Positive = 4096
@@ -132,6 +135,8 @@ class HistoryTowerSettings(HistoryFitSettings, frozen=True, forbid_unknown_field
     """
 
     learning_rate: Rate = 0.005
+    weight_decay: NotNegative = 0.5
+    max_length: Positive = 200
     dimension: Positive = 64
     item_dropout: Share = 0.1
     user_dropout: Annotated[float, Meta(ge=0, le=1)] = 1.0

@@ -188,6 +188,15 @@ def test_a_sampled_catalogue_teaches_the_same(monkeypatch):
     assert (best % 2 == np.arange(60) % 2).mean() > 0.95
 
 
+def test_weight_decay_keeps_the_weights_small():
+    log = two_tastes().log()
+    free, held = (
+        fit_history_tower(log, msgspec.structs.replace(SMALL, weight_decay=decay), seed=0, epochs=10)[0]
+        for decay in (0.0, 10.0)
+    )
+    assert np.linalg.norm(held.item_vectors) < 0.5 * np.linalg.norm(free.item_vectors)
+
+
 def test_refuses_a_log_without_positives():
     log = chain().log()
     with pytest.raises(DataError, match="weight above 0"):

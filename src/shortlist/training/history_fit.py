@@ -164,12 +164,15 @@ class Fit:
         self.optimizers = self._optimizers()
 
     def _optimizers(self) -> list[torch.optim.Optimizer]:
-        betas, rate = (0.9, 0.98), self.settings.learning_rate
+        betas, rate, decay = (0.9, 0.98), self.settings.learning_rate, self.settings.weight_decay
         tables = [w for name, w in self.model.weights.items() if name in self.model.tables]
         others = [w for name, w in self.model.weights.items() if name not in self.model.tables]
         if self.sampled:  # only the rows of a batch are changed
-            return [torch.optim.SparseAdam(tables, rate, betas), torch.optim.Adam(others, rate, betas)]
-        return [torch.optim.Adam(tables + others, rate, betas)]
+            return [
+                torch.optim.SparseAdam(tables, rate, betas),
+                torch.optim.AdamW(others, rate, betas, weight_decay=decay),
+            ]
+        return [torch.optim.AdamW(tables + others, rate, betas, weight_decay=decay)]
 
     def run_epoch(self) -> None:
         for batch in self.histories.batches(self.settings.max_length, self.batch_size, self.most_targets, self.rng):
