@@ -5,6 +5,7 @@ import re
 import sqlite3
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -168,17 +169,45 @@ def test_nobody_but_the_writer_checkpoints_or_writes(store):
     assert writer.pool.size() == 1
 
 
-def test_the_write_ahead_log_stays_small(path, url, monkeypatch):
-    monkeypatch.setattr(sqlite, "CHECKPOINT_BYTES", 100_000)
-    store = open_store(url)
-    log = path.with_name("events.db-wal")
-    largest = 0
-    for batch in range(60):
+def write_much(store, path, n_batches):
+    """The length of the write-ahead log after each commit and what follows it."""
+    sizes = []
+    for batch in range(n_batches):
         store.append([Event(id=f"{batch} {n}", user_id=n, item_id="a", timestamp=n) for n in range(100)])
-        largest = max(largest, log.stat().st_size)
+        store.check()  # comes after what follows the commit
+        sizes.append(path.with_name("events.db-wal").stat().st_size)
+    return sizes
+
+
+def test_the_write_ahead_log_is_emptied_when_it_is_long(path, url, monkeypatch):
+    monkeypatch.setattr(sqlite, "CHECKPOINT_BYTES", 200_000)
+    store = open_store(url)
+    sizes = write_much(store, path, 60)
     store.close()
-    assert 100_000 < largest < 1_000_000
-    assert sqlite3.connect(path).execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    assert max(sizes) < 400_000
+    emptied = sum(after < before for before, after in pairwise(sizes))
+    assert 5 < emptied < 30
+    connection = sqlite3.connect(path)
+    assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    connection.close()
+
+
+def test_a_reader_in_the_way_only_puts_the_emptying_off(path, url, monkeypatch):
+    monkeypatch.setattr(sqlite, "CHECKPOINT_BYTES", 200_000)
+    monkeypatch.setattr(sqlite, "READERS_WAIT_MS", 1)
+    store = open_store(url)
+    store.append([E])
+    reader = sqlite3.connect(path, isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT * FROM shortlist_events").fetchall()
+    store.delete_user(1)
+    assert min(write_much(store, path, 20)[10:]) > 200_000
+    assert reader.execute("SELECT id FROM shortlist_events").fetchall() == [("e",)]
+    reader.close()
+    store.check()
+    store.check()
+    assert path.with_name("events.db-wal").stat().st_size < 10_000
+    store.close()
 
 
 def test_the_tables_are_those_that_the_migrations_make(store, path):

@@ -197,8 +197,8 @@ class SqlStore(Store):
         return results
 
     def _tidy(self) -> None:
-        self._database.checkpoint(empty=self._deleted)
-        self._deleted = False
+        if self._database.checkpoint(now=self._deleted):
+            self._deleted = False
 
 
 def _results(changes: Changes, works: Sequence[Any]) -> list[Any]:

@@ -31,6 +31,8 @@ LOCK_WAIT_S = 5
 """How long a write waits for another program, such as a shell, to let go of the database."""
 CHECKPOINT_BYTES = 16 << 20
 """From this size on the write-ahead log is moved into the database."""
+READERS_WAIT_MS = 50
+"""How long that waits for readers to come to an end; longer ones put it off until after the next commit."""
 WRITER = ("synchronous = FULL", "wal_autocheckpoint = 0", "cache_size = -16384", "secure_delete = ON")
 READER = ("query_only = ON", "wal_autocheckpoint = 0")
 
@@ -107,20 +109,27 @@ class SqliteDatabase:
                 return
         raise Unavailable("the store cannot write: its database file was removed or replaced while it was open")
 
-    def checkpoint(self, *, empty: bool = False) -> None:
-        """Move a long write-ahead log into the database.
+    def checkpoint(self, *, now: bool) -> bool:
+        """Move the write-ahead log into the database and cut it to nothing, if it is long.
 
         Args:
-            empty: at once, and cut the log to nothing, so that what was deleted is gone.
+            now: also if it is short, so that what was deleted is gone.
+
+        Returns:
+            False = a reader was in the way; what could be moved was.
         """
         log = self._path.with_name(f"{self._path.name}-wal")
-        if not empty and log.stat().st_size < CHECKPOINT_BYTES:
-            return
+        if not now and log.stat().st_size < CHECKPOINT_BYTES:
+            return True
         connection = self.writer.raw_connection()
         try:
-            connection.cursor().execute(f"PRAGMA wal_checkpoint({'TRUNCATE' if empty else 'PASSIVE'})")
+            cursor = connection.cursor()
+            cursor.execute(f"PRAGMA busy_timeout = {READERS_WAIT_MS}")
+            busy = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+            cursor.execute(f"PRAGMA busy_timeout = {int(LOCK_WAIT_S * 1000)}")
         finally:
             connection.close()
+        return not busy
 
     def close(self) -> None:
         for name in ("reader", "writer"):
