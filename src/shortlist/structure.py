@@ -286,5 +286,5 @@ def _check_ranker(model: Cascade) -> None:
         _require(isinstance(ranker, Linear), "there is no ranker")
     if isinstance(ranker, Linear):
         _require(len(ranker.weights) == len(ranker.feature_names), "linear ranker: not one weight per feature")
-    strangers = set(ranker.feature_names) - set(features.names(order=True, seconds=True))
+    strangers = set(ranker.feature_names) - set(features.names(order=True, seconds=True, repeats=True))
     _require(not strangers, f"the ranker wants features that the model does not have: {sorted(strangers)}")

@@ -9,7 +9,7 @@ import scipy.sparse as sp
 
 from shortlist.data.log import Log
 from shortlist.ranking.bias import RatingBias
-from shortlist.ranking.features import NEEDS_ORDER, NEEDS_SECONDS, Features, ItemFacts
+from shortlist.ranking.features import NEEDS_ORDER, NEEDS_REPEATS, NEEDS_SECONDS, Features, ItemFacts
 from shortlist.retrieval.item_item import ItemItem
 from shortlist.retrieval.merge import retrieve
 from shortlist.retrieval.popularity import ItemCounts, Popularity
@@ -194,6 +194,22 @@ def test_similarity_of_long_histories(n_events):
         np.testing.assert_allclose(column(f"similar_to_last_{n}", queries, ALL, features), expected, rtol=1e-6)
 
 
+def test_what_the_user_had_before():
+    """User 1 had item 0 on days 10 and 100, 1 on day 95 and 2 on day 99; user 0 item 0 on day 0; nobody item 3."""
+    queries, lists = ask(LOG, [1, 0, -1], [145, 101, 101]), candidates_of([[0, 1, 3], [0, 3], [0]])
+    check("times_taken", queries, lists, np.log1p([2, 1, 0, 1, 0, 0]))
+    check("events_since_taken", queries, lists, [0, math.log1p(2), nan, math.log1p(2), nan, nan])
+    check("idle_since_taken", queries, lists, [math.log1p(45), math.log1p(50), nan, math.log1p(101), nan, nan])
+    check("overdue", queries, lists, [math.log1p(45 / 90), nan, nan, nan, nan, nan])
+    check("user_repeats", queries, lists, [1 / 4, 1 / 4, 1 / 4, 0, 0, 0])
+
+
+def test_had_twice_at_one_moment_is_never_overdue():
+    log = make_log([(0, 1, 5, nan, 1), (0, 1, 5, nan, 1), (0, 2, 6, nan, 0)])
+    check("overdue", ask(log, [0], [9]), ALL, [nan] * 4)
+    check("times_taken", ask(log, [0], [9]), ALL, np.log1p([0, 2, 1, 0]))
+
+
 def test_the_predicted_rating_is_the_models():
     features, queries = make_features(LOG), ask(LOG, [0, 1], [101, 101])
     expected = features.rating_model.predict(queries, TWO.query_rows, TWO.item_rows)
@@ -202,15 +218,16 @@ def test_the_predicted_rating_is_the_models():
 
 def test_which_features_the_data_allow():
     features = make_features(LOG)
-    every = features.names(order=True, seconds=True)
+    every = features.names(order=True, seconds=True, repeats=True)
     assert len(set(every)) == len(every)
-    assert set(features.names(order=False, seconds=True)) == set(every) - set(NEEDS_ORDER)
-    assert set(features.names(order=True, seconds=False)) == set(every) - set(NEEDS_SECONDS)
+    assert set(features.names(order=False, seconds=True, repeats=True)) == set(every) - set(NEEDS_ORDER)
+    assert set(features.names(order=True, seconds=False, repeats=True)) == set(every) - set(NEEDS_SECONDS)
+    assert set(features.names(order=True, seconds=True, repeats=False)) == set(every) - set(NEEDS_REPEATS)
     bare = replace(make_features(LOG, GENRES[:, :0], YEARS[:, :0]), similarity=None, rating_model=None)
-    gone = set(every) - set(bare.names(order=True, seconds=True))
+    gone = set(every) - set(bare.names(order=True, seconds=True, repeats=True))
     rated = {"item_rating", "item_rating_shrunk", "user_rating", "predicted_rating"}
     assert gone == rated | {"attribute_match", "distance_year"} | {f"similar_to_last_{n}" for n in (1, 3, 10)}
-    assert bare.build(bare.names(order=True, seconds=True), ask(LOG, [0], [101]), ALL).shape == (
+    assert bare.build(bare.names(order=True, seconds=True, repeats=True), ask(LOG, [0], [101]), ALL).shape == (
         4,
         len(every) - len(gone),
     )
@@ -218,7 +235,7 @@ def test_which_features_the_data_allow():
 
 def test_names_decide_which_columns_in_which_order():
     features, queries = make_features(LOG), ask(LOG, [0], [101])
-    every = features.names(order=True, seconds=True)
+    every = features.names(order=True, seconds=True, repeats=True)
     table = features.build(every, queries, ALL)
     turned = features.build(every[::-1], queries, ALL)
     assert turned[:, ::-1].tobytes() == table.tobytes()
@@ -251,7 +268,7 @@ def random_system(seed=0):
 
 def test_a_query_in_any_batch_gives_the_same_bytes():
     log, sources, features, queries = random_system()
-    names = features.names(order=True, seconds=True)
+    names = features.names(order=True, seconds=True, repeats=True)
     allowed = np.ones((len(queries), log.n_items), dtype=bool)
     candidates = retrieve(sources, sources[0], queries, allowed, 40)
     table = features.build(names, queries, candidates)
@@ -265,7 +282,7 @@ def test_a_query_in_any_batch_gives_the_same_bytes():
 
 def test_another_candidate_does_not_change_a_row():
     log, sources, features, queries = random_system()
-    names = features.names(order=True, seconds=True)
+    names = features.names(order=True, seconds=True, repeats=True)
     candidates = retrieve(sources, sources[0], queries, np.ones((len(queries), log.n_items), dtype=bool), 40)
     table = features.build(names, queries, candidates)
     rng = np.random.default_rng(2)
@@ -286,7 +303,7 @@ def test_wide_attributes_give_the_same_in_any_batch():
 
 def test_no_candidates_and_no_queries():
     _, _, features, queries = random_system()
-    names = features.names(order=True, seconds=True)
+    names = features.names(order=True, seconds=True, repeats=True)
     nobody = queries.block(0, 0)
     assert features.build(names, nobody, candidates_of([])).shape == (0, len(names))
     nothing = candidates_of([[] for _ in range(len(queries))])

@@ -29,9 +29,11 @@ NEEDS_ORDER = (
     "popularity_long",
     "item_position",
     FRESH,
+    "events_since_taken",
     *(f"similar_to_last_{n}" for n in LATEST),
 )
-NEEDS_SECONDS = ("item_age", "user_idle")
+NEEDS_SECONDS = ("item_age", "user_idle", "idle_since_taken", "overdue")
+NEEDS_REPEATS = ("times_taken", "events_since_taken", "idle_since_taken", "overdue", "user_repeats")
 
 
 @dataclass(frozen=True)
@@ -132,6 +134,7 @@ class Features:
             (self._user, True),
             (self._attributes, any(n == "attribute_match" or n.startswith("distance_") for n in names)),
             (self._latest, any(n.startswith("similar_to_last") for n in names)),
+            (self._repeats, any(n in NEEDS_REPEATS for n in names)),
             (self._rating, "predicted_rating" in names),
         )
         columns: Columns = {}
@@ -143,12 +146,13 @@ class Features:
             table[position] = columns[name]
         return table.T
 
-    def names(self, *, order: bool, seconds: bool) -> tuple[str, ...]:
+    def names(self, *, order: bool, seconds: bool, repeats: bool) -> tuple[str, ...]:
         """All features that these data allow.
 
         Args:
             order: whether what came first is known.
             seconds: whether the times are seconds, so that days mean something.
+            repeats: whether an item may be recommended to somebody who has it.
         """
         names = [f"{source}_{kind}" for source in self.source_names for kind in ("z", "log_rank")]
         names += ["fusion", "agreement", "popularity", "popularity_short", "popularity_long", "trend", "item_age"]
@@ -160,6 +164,8 @@ class Features:
         names += [f"distance_{name}" for name in self.item_facts.number_names]
         if self.similarity is not None:
             names += [f"similar_to_last_{n}" for n in LATEST]
+        if repeats:
+            names += NEEDS_REPEATS
         barred = (() if order else NEEDS_ORDER) + (() if seconds else NEEDS_SECONDS)
         return tuple(name for name in names if name not in barred)
 
@@ -248,6 +254,32 @@ class Features:
             total = total + scores[candidates.query_rows * n_steps + n_steps - 1 - step, candidates.item_rows]
             columns[f"similar_to_last_{n}"] = total
         return columns
+
+    def _repeats(self, queries: Queries, candidates: Candidates) -> Columns:
+        """How often, how lately and how regularly the user took the candidate up before."""
+        n_items = self.item_counts.n_items
+        keys = queries.event_queries * n_items + queries.item_rows
+        order = np.argsort(keys, kind="stable")  # oldest first within a pair of query and item
+        pairs, starts, counts = np.unique(keys[order], return_index=True, return_counts=True)
+        first, last = order[starts], order[starts + counts - 1]
+        gaps = (queries.timestamps[last] - queries.timestamps[first]) / np.maximum(counts - 1, 1)
+        n_distinct = np.bincount(pairs // n_items, minlength=len(queries))
+        rows = candidates.query_rows
+        wanted = rows * n_items + candidates.item_rows
+        pair = np.minimum(np.searchsorted(pairs, wanted), len(pairs) - 1)
+        taken = pairs[pair] == wanted if len(pairs) else np.zeros(len(wanted), dtype=bool)
+        columns = {name: np.full(len(wanted), np.nan) for name in NEEDS_REPEATS}
+        pair = pair[taken]
+        idle = np.maximum(queries.at[rows[taken]] - queries.timestamps[last[pair]], 0)
+        columns["times_taken"][:] = 0
+        columns["times_taken"][taken] = np.log1p(counts[pair])
+        columns["events_since_taken"][taken] = np.log1p(queries.positions_from_end[last[pair]])
+        columns["idle_since_taken"][taken] = np.log1p(idle / self.item_counts.tick_length)
+        regular = gaps[pair] > 0
+        ratios = idle[regular] / gaps[pair[regular]]
+        columns["overdue"][np.flatnonzero(taken)[regular]] = np.log1p(ratios)
+        columns["user_repeats"] = ((queries.lengths - n_distinct) / np.maximum(queries.lengths, 1))[rows]
+        return dict(columns)
 
     def _rating(self, queries: Queries, candidates: Candidates) -> Columns:
         assert self.rating_model is not None

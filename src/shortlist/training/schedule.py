@@ -164,5 +164,5 @@ def prepare(plan: Plan, shift: Shift, filter_seen: bool, say: Progress) -> Prepa
     shift = sampled_queries(shift, plan.config.seed, MOST_QUERIES, MOST_CELLS)
     say(f"stage 1 for {shift.name}: {len(shift.history):,} interactions, {len(shift.queries):,} queries")
     first = fit_first_stage(plan, shift.history)
-    names = first.features.names(order=plan.order, seconds=plan.seconds)
+    names = first.features.names(order=plan.order, seconds=plan.seconds, repeats=not filter_seen)
     return Prepared(shift, first, shift_rows(first, names, shift, plan.config.retrieval.candidates, filter_seen))
