@@ -7,7 +7,7 @@ import sys
 import typer
 from rich.markup import escape
 
-from shortlist.cli import data, doctor, evaluate, events, models, quickstart, recommend, train
+from shortlist.cli import data, doctor, evaluate, events, keys, models, quickstart, recommend, serve, train
 from shortlist.cli.console import err, show
 from shortlist.errors import ShortlistError
 
@@ -23,6 +23,8 @@ app.add_typer(data.app, name="data")
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("recommend")(recommend.recommend)
+app.command("serve")(serve.serve)
+app.add_typer(keys.app, name="keys")
 app.add_typer(models.app, name="models")
 app.add_typer(events.app, name="events")
 app.command("doctor")(doctor.doctor)

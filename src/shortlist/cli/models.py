@@ -71,13 +71,23 @@ def promote(
             autocompletion=completion.files,
         ),
     ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Promote it in spite of what speaks against it; that is recorded.")
+    ] = False,
 ) -> None:
-    """Make a version the current one; with --test only if it is not worse there than the one it replaces."""
-    from shortlist import artifact
+    """Make a version the current one if it can answer; with --test only if it is not worse than the one it replaces."""
+    from shortlist.serving import soundness
 
+    against = []
     if test is not None:
-        say(not_worse(model, version, test))
-    artifact.promote(model, version)
+        try:
+            say(not_worse(model, version, test))
+        except DataError as error:
+            if not force:
+                raise
+            against.append(str(error))
+    for fault in soundness.promote(model, version, force, against=against):
+        say(f"in spite of this: {fault}")
     show(f"{model}: version {version} is now the current one")
 
 

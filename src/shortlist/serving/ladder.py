@@ -1,0 +1,255 @@
+"""One query on its way to an answer: two stages, one deadline, and what answers where a stage fails.
+
+==================  ================================================================================================
+rung                the order of the answer
+==================  ================================================================================================
+``ranking``         both stages, as the library answers
+``retrieval``       stage 2 failed or was late: the order of the shortlist
+``item_to_item``    stage 1 failed: what the history's items have for neighbours
+``popularity``      nothing else answered in time
+==================  ================================================================================================
+
+Filters and seen items hold on every rung: they are worked out before the first stage. A stage that fails three times
+in a row is left out for a while (`Breaker`), so that nobody waits for it.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from shortlist.cascade import Cascade, Ranked
+from shortlist.data.log import Rows
+from shortlist.retrieval.item_item import ItemItem
+from shortlist.serving.live import Bundle
+from shortlist.serving.metrics import Metrics
+from shortlist.serving.questions import Question
+from shortlist.serving.schemas import Stage
+from shortlist.stages import Candidates
+from shortlist.topk import top_k
+
+FAILURES = 3
+PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
+
+
+@dataclass
+class Breaker:
+    """Says whether a stage is worth a try: not for a while after three failures in a row, then one try at a time.
+
+    >>> breaker = Breaker()
+    >>> for _ in range(3): breaker.failed(now=0.0)
+    >>> breaker.closed(now=0.5), breaker.closed(now=1.5), breaker.closed(now=1.6)
+    (False, True, False)
+    """
+
+    n_failures: int = 0
+    pause_s: float = PAUSE_S
+    open_until: float = 0.0
+
+    def closed(self, now: float) -> bool:
+        if self.n_failures < FAILURES:
+            return True
+        if now < self.open_until:
+            return False
+        self.open_until = now + self.pause_s  # this one tries, the others go on without
+        return True
+
+    def failed(self, now: float) -> None:
+        self.n_failures += 1
+        if self.n_failures >= FAILURES:
+            self.open_until = now + self.pause_s
+            self.pause_s = min(2 * self.pause_s, LONGEST_PAUSE_S)
+
+    def worked(self) -> None:
+        self.n_failures, self.pause_s = 0, PAUSE_S
+
+
+@dataclass
+class Ladder:
+    """What all queries share: the breakers, and the counters."""
+
+    metrics: Metrics
+    retrieval: Breaker = field(default_factory=Breaker)
+    ranking: Breaker = field(default_factory=Breaker)
+
+
+@dataclass
+class Reply:
+    """What is known about an answer.
+
+    Attributes:
+        ranked: the items.
+        rung: see the module.
+        stages: those run to their end.
+        degraded: those that failed or were left out.
+    """
+
+    ranked: Ranked
+    rung: str
+    stages: list[Stage]
+    degraded: list[Stage]
+
+
+@dataclass(eq=False)
+class Job:
+    """One query. A worker runs it; the event loop may ask for `late` when the deadline has passed meanwhile.
+
+    Attributes:
+        bundle: answers, whatever is promoted meanwhile.
+        ask: makes the question.
+        deadline: on the clock of `time.perf_counter`.
+        allowance_s: from the request to the deadline.
+        stage: what is being done, since ``stage_began``; ``""`` before and after.
+        times: seconds of each stage that was run to its end.
+    """
+
+    bundle: Bundle
+    ask: Callable[[Bundle], Question]
+    deadline: float
+    allowance_s: float
+    ladder: Ladder
+    stage: str = ""
+    stage_began: float = 0.0
+    started: bool = False
+    question: Question | None = None
+    candidates: Candidates | None = None
+    times: dict[str, float] = field(default_factory=dict)
+    degraded: list[Stage] = field(default_factory=list)
+    reply: Reply | None = None
+
+    def run(self) -> Reply:
+        """Both stages, or as far down the ladder as need be; called by a worker.
+
+        Raises:
+            QueryError: the query cannot be answered as asked.
+        """
+        self.started = True
+        begin = time.perf_counter()
+        self.question = self.ask(self.bundle)
+        self.times["question"] = time.perf_counter() - begin
+        if self.question.history_failed:
+            self._degrade("history", "failed")
+        candidates = self._retrieved(self.question)
+        if candidates is None:
+            return self._without_retrieval(self.question)
+        self.candidates = candidates
+        ranked = self._ranked(self.question, candidates)
+        self.stage = ""
+        if ranked is None:
+            return self._retrieval_order(self.question, candidates)
+        return Reply(ranked, "ranking", ["retrieval", "ranking"], [*self.degraded])
+
+    def late(self) -> Reply | None:
+        """The best answer there is when the deadline passes; ``None`` = the filters are not worked out yet."""
+        question, candidates = self.question, self.candidates
+        if question is None:
+            return None
+        now = time.perf_counter()
+        slow = now - self.stage_began > self.allowance_s / 2  # else it only began late, and is not to blame
+        if candidates is not None:
+            self._degrade("ranking", "late")
+            if slow and self.stage == "ranking":
+                self.ladder.ranking.failed(now)
+            return self._retrieval_order(question, candidates)
+        if slow and self.stage == "retrieval":
+            self.ladder.retrieval.failed(now)
+        self._degrade("retrieval", "late")
+        return self._popular(question)
+
+    def _retrieved(self, question: Question) -> Candidates | None:
+        now = time.perf_counter()
+        if now > self.deadline or not self.ladder.retrieval.closed(now):
+            self._degrade("retrieval", "late" if now > self.deadline else "paused")
+            return None
+        self.stage, self.stage_began = "retrieval", now
+        try:
+            candidates = self.bundle.model.shortlist(question.request.queries, question.allowed, question.k, question.n)
+        except Exception:  # whatever it is: the answer goes on without
+            self.ladder.retrieval.failed(time.perf_counter())
+            self._degrade("retrieval", "failed")
+            return None
+        self._done("retrieval", now, self.ladder.retrieval)
+        return candidates
+
+    def _ranked(self, question: Question, candidates: Candidates) -> Ranked | None:
+        now = time.perf_counter()
+        if now > self.deadline or not self.ladder.ranking.closed(now):
+            self._degrade("ranking", "late" if now > self.deadline else "paused")
+            return None
+        self.stage, self.stage_began = "ranking", now
+        try:
+            (ranked,) = self.bundle.model.order(question.request.queries, candidates, question.k, question.n)
+            if not np.isfinite(ranked.scores[: question.n]).all():
+                raise ValueError("a score is no number")
+        except Exception:  # likewise
+            self.ladder.ranking.failed(time.perf_counter())
+            self._degrade("ranking", "failed")
+            return None
+        self._done("ranking", now, self.ladder.ranking)
+        return ranked
+
+    def _done(self, stage: Stage, begin: float, breaker: Breaker) -> None:
+        seconds = time.perf_counter() - begin
+        self.times[stage] = seconds
+        self.ladder.metrics.stage_seconds.labels(stage).observe(seconds)
+        if time.perf_counter() <= self.deadline:
+            breaker.worked()
+
+    def _degrade(self, stage: Stage, cause: str) -> None:
+        if stage not in self.degraded:
+            self.degraded.append(stage)
+            self.ladder.metrics.degraded.labels(stage, cause).inc()
+
+    def _retrieval_order(self, question: Question, candidates: Candidates) -> Reply:
+        return Reply(in_order(candidates, question.k), "retrieval", ["retrieval"], [*self.degraded])
+
+    def _without_retrieval(self, question: Question) -> Reply:
+        if time.perf_counter() <= self.deadline:
+            try:
+                ranked = item_to_item(self.bundle.model, question)
+            except Exception:  # likewise
+                ranked = None
+            if ranked is not None:
+                return Reply(ranked, "item_to_item", [], [*self.degraded])
+        return self._popular(question)
+
+    def _popular(self, question: Question) -> Reply:
+        popular = self.bundle.popular
+        rows = popular[question.allowed[0][popular]][: question.k]
+        return Reply(plain(rows, len(self.bundle.source_names)), "popularity", [], [*self.degraded])
+
+
+def in_order(candidates: Candidates, k: int) -> Ranked:
+    """The first k of one query's shortlist, unranked."""
+    n = min(k, len(candidates))
+    return Ranked(candidates.item_rows[:n], np.full(n, np.nan), np.arange(n), candidates, None)
+
+
+def item_to_item(model: Cascade, question: Question) -> Ranked | None:
+    """The neighbours of the history's items, then the rest by popularity; ``None`` = no neighbours are known."""
+    source = next((one for one in model.first.sources if isinstance(one, ItemItem)), None)
+    if source is None:
+        return None
+    scores = source.score_catalogue(question.request.queries)
+    (near,) = top_k(scores, question.k, question.allowed & (scores > 0))
+    if not len(near):
+        return None
+    rest = question.allowed.copy()
+    rest[0, near] = False
+    counts = model.first.fallback.item_counts.before(0)[None].astype(np.float32)
+    rows = near
+    if len(near) < question.k:
+        (popular,) = top_k(counts, question.k - len(near), rest)
+        rows = np.concatenate([near, popular])
+    return plain(rows, len(model.first.sources))
+
+
+def plain(rows: Rows, n_sources: int) -> Ranked:
+    """Items in an order that no stage made."""
+    n = len(rows)
+    scores = np.full((n, n_sources), np.nan, dtype=np.float32)
+    nobody = np.zeros((n, n_sources), dtype=bool)
+    ranks = np.zeros((n, n_sources), dtype=np.int32)
+    candidates = Candidates(np.array([0, n]), rows, np.zeros(n), scores, scores, ranks, nobody)
+    return Ranked(rows, np.full(n, np.nan), np.arange(n), candidates, None)

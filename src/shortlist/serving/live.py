@@ -1,0 +1,183 @@
+"""The model that answers now, and how another one takes its place without a request noticing."""
+
+import threading
+import time
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from shortlist.cascade import Cascade, allowed_masks
+from shortlist.data.log import Rows
+from shortlist.errors import ArtifactError, DataError
+from shortlist.saving import load
+from shortlist.serving.logs import log_line
+from shortlist.serving.metrics import Metrics
+from shortlist.serving.overlay import overlaid
+from shortlist.serving.soundness import Kinds, faults, was_forced
+from shortlist.serving.store.contract import Store
+
+
+@dataclass(frozen=True, eq=False)
+class Bundle:
+    """Everything that one answer is made with. It is never changed; another one takes its place.
+
+    Attributes:
+        model: with the changed items of the store.
+        base: the model as loaded.
+        version: its name, 16 hexadecimal digits.
+        known_seq: events of the store up to here are in the model's log.
+        known_items: changes of items up to here are in the model's catalogue.
+        overlay_version: the latest change of an item that is in ``model``.
+        loaded_at: Unix seconds.
+    """
+
+    model: Cascade
+    base: Cascade
+    version: str
+    known_seq: int
+    known_items: int
+    overlay_version: int
+    loaded_at: float
+
+    @cached_property
+    def item_ids(self) -> list[Any]:
+        return list(self.model.known_items)
+
+    @cached_property
+    def source_names(self) -> tuple[str, ...]:
+        return tuple(source.name for source in self.model.first.sources)
+
+    @cached_property
+    def popular(self) -> Rows:
+        """int32 (n_items,): all items, the most popular first."""
+        counts = self.model.first.fallback.item_counts.before(0)
+        return np.argsort(-counts, kind="stable").astype(np.int32)
+
+    @cached_property
+    def texts(self) -> pl.Series:
+        """What a search looks at: the title, or all texts of an item; in small letters."""
+        items = self.model.items
+        names = ["title"] if "title" in items.columns else [n for n, t in items.schema.items() if t == pl.String]
+        names = names or ["item_id"]
+        shown = [pl.col(name).cast(pl.String).fill_null("") for name in names]
+        return items.select(pl.concat_str(shown, separator="\n").str.to_lowercase()).to_series()
+
+    def warm(self) -> None:
+        """Ask once, so that nothing is computed for the first time while somebody waits."""
+        n = self.model.config.retrieval.candidates
+        queries = self.model.request([None, *self.model.users["user_id"].head(2).to_list()]).queries
+        allowed = allowed_masks(np.ones(len(self.model.items), dtype=bool), len(queries), None)
+        self.model.rank(queries, allowed, n)
+        _ = self.item_ids, self.popular, self.texts
+
+
+class Live:
+    """Holds the bundle that answers, and makes the next one.
+
+    Args:
+        folder: a directory with versions, or the folder of one version.
+        store: the store of events, if there is one.
+
+    Raises:
+        ArtifactError: the promoted model cannot be loaded, or must not answer.
+        StoreError: the store holds ids of another kind.
+    """
+
+    def __init__(self, folder: Path, store: Store | None, metrics: Metrics) -> None:
+        self.folder, self.store, self.metrics = folder, store, metrics
+        self.refused: tuple[str, str] | None = None
+        self._lock = threading.Lock()
+        self.one_version = (folder / "manifest.json").is_file()
+        self.bundle = self._loaded()
+        if store is not None:
+            model = self.bundle.model
+            store.require_id_kinds(model.user_vocabulary.kind, model.item_vocabulary.kind)
+        self._told(0.0)
+
+    def promoted(self) -> str | None:
+        """The version that CURRENT names now; ``None`` = it cannot be read."""
+        if self.one_version:
+            return self.bundle.version
+        try:
+            return (self.folder / "CURRENT").read_text(encoding="ascii").strip()
+        except (OSError, ValueError):
+            return None
+
+    def follow(self, again: bool = False) -> bool:
+        """Serve the promoted version if another one is served now; whether the model changed.
+
+        A version that cannot be served is refused once, and the one before goes on answering.
+
+        Args:
+            again: try also a version that was refused before.
+        """
+        promoted = self.promoted()
+        refused = self.refused[0] if self.refused and not again else None
+        if promoted is None or promoted in (self.bundle.version, refused):
+            if promoted == self.bundle.version:
+                self.refused = None
+            return False
+        with self._lock:
+            begin = time.perf_counter()
+            try:
+                bundle = self._loaded()
+            except (ArtifactError, DataError, OSError) as error:
+                self.refused = promoted, str(error)
+                self.metrics.swaps.labels("refused").inc()
+                log_line("model refused", version=promoted, serving=self.bundle.version, reason=str(error))
+                return False
+            self.bundle, self.refused = bundle, None
+        self._told(time.perf_counter() - begin)
+        return True
+
+    def refresh_items(self) -> None:
+        """Let the items that the store has changed since the last time take part in answers."""
+        if self.store is None:
+            return
+        with self._lock:
+            bundle = self.bundle
+            changes = self.store.items_since(bundle.overlay_version)
+            if changes:
+                self.bundle = self._overlaid(bundle)
+
+    def _loaded(self) -> Bundle:
+        model = load(self.folder)
+        version = model.digest[:16]
+        found = faults(model, self._store_kinds())
+        if found and not was_forced(self.folder, version):
+            raise ArtifactError(f"version {version} must not answer: {'; '.join(found)}")
+        known = model.record.get("store") or {}
+        ours = self.store is not None and known.get("store_id") == self.store.store_id
+        seq, items = (int(known["last_seq"]), int(known.get("item_version", 0))) if ours else (0, 0)
+        bundle = Bundle(model, model, version, seq, items, items, time.time())
+        bundle = self._overlaid(bundle)
+        bundle.warm()
+        return bundle
+
+    def _overlaid(self, bundle: Bundle) -> Bundle:
+        overlays = self.store.items_since(bundle.known_items) if self.store is not None else []
+        if not overlays:
+            return bundle
+        model = overlaid(bundle.base, overlays)
+        made = replace(bundle, model=model, overlay_version=overlays[-1].version)
+        made.warm()
+        return made
+
+    def _store_kinds(self) -> Kinds:
+        return (None, None) if self.store is None else self.store.id_kinds()
+
+    def _told(self, seconds: float) -> None:
+        self.metrics.swaps.labels("served").inc()
+        self.metrics.model_loaded_at.set(self.bundle.loaded_at)
+        model = self.bundle.model
+        log_line(
+            "model loaded",
+            version=self.bundle.version,
+            items=len(model.items),
+            users=len(model.users),
+            seconds=round(seconds, 3),
+        )

@@ -1,0 +1,121 @@
+"""The body of a request -> a query in row numbers, with what the store knows of the user."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from shortlist.cascade import Cascade, allowed_masks
+from shortlist.data.log import Mask
+from shortlist.errors import QueryError
+from shortlist.requests import Events, Request, known_events
+from shortlist.serving.live import Bundle
+from shortlist.serving.schemas import Asked, HistoryEvent, Rank, Recommend
+from shortlist.serving.store.contract import History, Store, StoredEvent, Unavailable
+
+
+@dataclass(frozen=True)
+class Question:
+    """One query, ready to be answered.
+
+    Attributes:
+        request: of one query.
+        allowed: bool (1, n_items).
+        k: how many are wanted.
+        n: how many are ranked.
+        history_failed: the store could not be read: only what the model knows counts.
+    """
+
+    request: Request
+    allowed: Mask
+    k: int
+    n: int
+    history_failed: bool
+
+
+def question_of(bundle: Bundle, store: Store | None, body: Recommend | Rank) -> Question:
+    """Check a body against the model, and read the user's history from the store.
+
+    Raises:
+        QueryError: see `Cascade.recommend`.
+    """
+    model = bundle.model
+    stored, failed = stored_history(store, body.user_id)
+    request = request_of(bundle, stored, body)
+    if isinstance(body, Rank):
+        allowed = model.allowed_items(include_items=body.items)
+        k = max(1, int(allowed.sum()))
+        return Question(request, allowed[None], k, max(k, model.config.retrieval.candidates), failed)
+    allowed = model.allowed_items(body.include_items, body.exclude_items, body.where)
+    filter_seen = model.filter_seen if body.filter_seen is None else body.filter_seen
+    masks = allowed_masks(allowed, 1, request.seen if filter_seen else None)
+    return Question(request, masks, body.k, model.config.retrieval.candidates, failed)
+
+
+def stored_history(store: Store | None, user_id: Any) -> tuple[History, bool]:
+    """What the store knows of a user, and whether it could not be read."""
+    if store is None or user_id is None:
+        return History(), False
+    try:
+        return store.history(user_id), False
+    except Unavailable:
+        return History(), True
+
+
+def request_of(bundle: Bundle, stored: History, body: Asked) -> Request:
+    """The queries of a body: as the library would ask them, had the log held the stored events."""
+    model = bundle.model
+    forgotten = stored.deleted_seq > bundle.known_seq  # what the model knows of the user must not be used
+    users = [None if forgotten else body.user_id]
+    later = [event for event in stored.events if event.seq > bundle.known_seq]
+    history = None if body.history is None else given_history(body.history)
+    return model.request(users, body.at, history, [later_events(model, later)] if later else None)
+
+
+def later_events(model: Cascade, events: list[StoredEvent]) -> Events:
+    """Stored events of items of the catalogue, oldest first; after all others where the log's times are no dates."""
+    rows = model.item_vocabulary.rows([event.item_id for event in events])
+    positive = model.config.positive
+    times = [event.timestamp for event in events]
+    if not model.log.in_seconds:
+        times = list(range(model.log.end, model.log.end + len(events)))
+    ratings = [np.nan if event.rating is None else event.rating for event in events]
+    weights = []
+    for event in events:
+        low = positive.min_rating is not None and event.rating is not None and event.rating < positive.min_rating
+        other = bool(positive.events) and event.event not in positive.events
+        weights.append(0.0 if low or other else 1.0 if event.weight is None else event.weight)
+    known, _ = known_events(
+        Events(
+            rows,
+            np.array(times, dtype=np.int64),
+            np.array(ratings, dtype=np.float32),
+            np.array(weights, dtype=np.float32),
+        )
+    )
+    return known
+
+
+def given_history(history: list[Any]) -> Any:
+    """A history as `Cascade.recommend` takes it: ids, or a table of events.
+
+    >>> given_history([1, HistoryEvent(2, 5)])
+    Traceback (most recent call last):
+      ...
+    shortlist.errors.QueryError: history: expected ids only, or objects with an item_id only
+    """
+    n_events = sum(isinstance(entry, HistoryEvent) for entry in history)
+    if n_events not in (0, len(history)):
+        raise QueryError("history: expected ids only, or objects with an item_id only")
+    if not n_events:
+        return history
+    table: dict[str, list[Any]] = {"item_id": [entry.item_id for entry in history]}
+    if len({type(item) for item in table["item_id"]}) > 1:
+        raise QueryError("history: the item ids must all be integers or all be texts")
+    for name in ("timestamp", "rating", "weight", "event"):
+        values = [getattr(entry, name) for entry in history]
+        if any(value is not None for value in values):
+            table[name] = values
+    if len({type(time) for time in table.get("timestamp", [])}) > 1:
+        raise QueryError("history: the times must be given for all events or for none, and in the same way")
+    return table

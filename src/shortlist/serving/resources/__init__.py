@@ -1,0 +1,14 @@
+"""One module per resource; `ALL_ROUTES` has the operations of all of them."""
+
+from shortlist.serving.resources import events, health, items, models, rank, recommend, users
+from shortlist.serving.routes import Route
+
+ALL_ROUTES: tuple[Route, ...] = (
+    *recommend.ROUTES,
+    *rank.ROUTES,
+    *items.ROUTES,
+    *events.ROUTES,
+    *users.ROUTES,
+    *models.ROUTES,
+    *health.ROUTES,
+)

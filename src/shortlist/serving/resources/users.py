@@ -1,0 +1,67 @@
+"""Users: their history, and its end."""
+
+import asyncio
+from typing import Annotated, Any
+
+from msgspec import Meta, Struct
+
+from shortlist.serving.calls import Call
+from shortlist.serving.live import Bundle
+from shortlist.serving.questions import later_events
+from shortlist.serving.routes import Route
+from shortlist.serving.schemas import Deleted, PastEvent, UserHistory
+from shortlist.serving.service import Service, user_id_of
+from shortlist.serving.store.contract import History
+
+
+class HistoryQuery(Struct, forbid_unknown_fields=True):
+    limit: Annotated[int, Meta(ge=1, le=10_000)] = 100
+
+
+async def user_history(service: Service, call: Call, user_id: str, query: HistoryQuery) -> UserHistory:
+    """The events that count as a user's history: those of the model's log, then those stored since."""
+    bundle = service.bundle
+    call.version = bundle.version
+    wanted = user_id_of(bundle, user_id)
+    stored = await asyncio.to_thread(service.store.history, wanted) if service.store is not None else History()
+    return await asyncio.to_thread(history_of, bundle, stored, wanted, query.limit)
+
+
+def history_of(bundle: Bundle, stored: History, user_id: Any, limit: int) -> UserHistory:
+    model = bundle.model
+    forgotten = stored.deleted_seq > bundle.known_seq
+    queries = model.request([None if forgotten else user_id]).queries
+    ids = bundle.item_ids
+    known = [
+        PastEvent(ids[row], time, None if rating != rating else rating, weight, None, True)
+        for row, time, rating, weight in zip(
+            queries.item_rows.tolist(),
+            queries.timestamps.tolist(),
+            queries.ratings.tolist(),
+            queries.weights.tolist(),
+            strict=True,
+        )
+    ]
+    later = [event for event in stored.events if event.seq > bundle.known_seq]
+    weights = [
+        float(later_events(model, [event]).weights.sum()) for event in later
+    ]  # 0 = not in the catalogue, or no positive
+    new = [
+        PastEvent(event.item_id, event.timestamp, event.rating, weight, event.event, False)
+        for event, weight in zip(later, weights, strict=True)
+    ]
+    events = sorted([*known, *new], key=lambda event: event.timestamp) if model.log.in_seconds else [*known, *new]
+    return UserHistory(user_id, bool(queries.user_rows[0] >= 0), len(events), events[-limit:])
+
+
+async def delete_user(service: Service, call: Call, user_id: str) -> Deleted:
+    """Remove all that is stored of a user. What the model knows of them is not used any more from now on."""
+    store, bundle = service.need_store(), service.bundle
+    wanted = user_id_of(bundle, user_id)
+    return Deleted(wanted, await asyncio.to_thread(store.delete_user, wanted))
+
+
+ROUTES = (
+    Route("GET", "/v1/users/{user_id}/history", user_history, "A user's history", UserHistory, query=HistoryQuery),
+    Route("DELETE", "/v1/users/{user_id}", delete_user, "Remove all of a user's data", Deleted, scope="admin"),
+)

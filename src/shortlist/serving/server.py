@@ -1,0 +1,177 @@
+"""The process: uvicorn, signals, and following the promoted model."""
+
+import asyncio
+import contextlib
+import gc
+import ipaddress
+import signal
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+from shortlist.errors import ConfigError
+from shortlist.serving.app import make_app
+from shortlist.serving.keys import Keys, read_keys
+from shortlist.serving.live import Live
+from shortlist.serving.logs import log_line, route_logging
+from shortlist.serving.metrics import Metrics
+from shortlist.serving.service import Service
+from shortlist.serving.store.opening import open_store
+from shortlist.serving.workers import Workers
+
+STOP_S = 8
+"""Requests that are being answered when the server stops have so long."""
+SWITCH_S = 0.0005
+"""How long a thread may hold the interpreter: at Python's 5 ms a worker would hold up the event loop."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a server runs.
+
+    Attributes:
+        model: a directory with versions, or the folder of one version.
+        store: the address of the store of events; ``None`` = the server has none.
+        keys: a file of API keys; ``None`` = none are asked for, and only this machine is answered.
+        deadline_ms: of each query.
+        rate: requests per second of each key; 0 = no limit.
+        most_at_once: requests being answered; more get 503.
+        most_waiting: queries that wait for the worker; more get 503.
+        poll_s: how often CURRENT is looked at.
+        drain_s: how long it goes on answering, no longer ready, after SIGTERM.
+    """
+
+    model: Path
+    host: str = "127.0.0.1"
+    port: int = 8000
+    store: str | None = None
+    keys: Path | None = None
+    deadline_ms: float = 50.0
+    rate: float = 0.0
+    most_at_once: int = 256
+    most_waiting: int = 64
+    poll_s: float = 1.0
+    drain_s: float = 0.0
+    log_users: bool = False
+    log_exposures: bool = False
+
+
+def serve(settings: Settings) -> None:
+    """Answer until told to stop.
+
+    Raises:
+        ConfigError: another address than this machine's own without keys, or the file of keys is none.
+        ArtifactError: the model cannot be loaded, or must not answer.
+        StoreError: the store cannot be opened, or holds ids of another kind.
+    """
+    keys = Keys(read_keys(settings.keys) if settings.keys else [], settings.rate)
+    if settings.keys is None and not is_loopback(settings.host):
+        raise ConfigError(
+            f"--host {settings.host}: without API keys the server answers this machine only (127.0.0.1); make a key "
+            "with `shortlist keys add FILE NAME` and start it with --keys FILE"
+        )
+    route_logging()
+    sys.setswitchinterval(SWITCH_S)
+    store = open_store(settings.store) if settings.store else None
+    try:
+        metrics = Metrics()
+        live = Live(settings.model, store, metrics)
+        service = Service(
+            live,
+            store,
+            Workers(settings.most_waiting, metrics),
+            metrics,
+            settings.deadline_ms / 1e3,
+            settings.log_users,
+            settings.log_exposures,
+        )
+        _run(service, keys, settings)
+    finally:
+        if store is not None:
+            store.close()
+    log_line("stopped")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address is this machine's own.
+
+    >>> [is_loopback(host) for host in ("127.0.0.1", "::1", "localhost", "0.0.0.0", "example.org")]
+    [True, True, True, False, False]
+    """
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, which goes on answering for a while, no longer ready, before it stops."""
+
+    def __init__(self, config: uvicorn.Config, service: Service, drain_s: float) -> None:
+        super().__init__(config)
+        self._service, self._drain_s = service, drain_s
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        if not self._service.draining and self._drain_s:
+            self._service.draining = True
+            log_line("draining", seconds=self._drain_s)
+            asyncio.get_running_loop().call_later(self._drain_s, super().handle_exit, sig, frame)
+            return
+        self._service.draining = True
+        super().handle_exit(sig, frame)
+
+    async def startup(self, sockets: Any = None) -> None:
+        await super().startup(sockets)
+        for server in getattr(self, "servers", []):
+            for socket in server.sockets:
+                host, port = socket.getsockname()[:2]
+                log_line("listening", host=host, port=port, version=self._service.bundle.version)
+
+
+def _run(service: Service, keys: Keys, settings: Settings) -> None:
+    tasks: set[asyncio.Task[None]] = set()
+
+    def start_following() -> None:
+        loop = asyncio.get_running_loop()
+        tasks.add(loop.create_task(_follow(service, settings.poll_s)))
+        if hasattr(signal, "SIGHUP"):
+            with contextlib.suppress(ValueError, RuntimeError):  # not in the main thread
+                loop.add_signal_handler(signal.SIGHUP, lambda: loop.run_in_executor(None, service.follow, True))
+        gc.collect()
+        gc.freeze()  # the model stays: the collector need not walk it again and again
+
+    app = make_app(
+        service,
+        keys,
+        local_only=settings.keys is None,
+        most_at_once=settings.most_at_once,
+        on_startup=[start_following],
+    )
+    config = uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=STOP_S,
+        timeout_keep_alive=30,
+        backlog=1024,
+    )
+    server = _Server(config, service, settings.drain_s)
+    server.run()
+    if not server.started:
+        raise ConfigError(f"--port {settings.port}: {settings.host} cannot be listened on; is the port in use?")
+
+
+async def _follow(service: Service, poll_s: float) -> None:
+    while True:
+        await asyncio.sleep(poll_s)
+        if service.live.promoted() != service.bundle.version:
+            await asyncio.to_thread(service.follow)

@@ -1,0 +1,123 @@
+"""What all resources share: the live model, the store, the workers."""
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from shortlist.serving.calls import Call
+from shortlist.serving.ladder import Job, Ladder, Reply
+from shortlist.serving.live import Bundle, Live
+from shortlist.serving.logs import log_line
+from shortlist.serving.metrics import Metrics
+from shortlist.serving.problems import ProblemError
+from shortlist.serving.questions import question_of
+from shortlist.serving.schemas import Rank, Recommend
+from shortlist.serving.store.contract import Busy, Exposure, Store, Unavailable
+from shortlist.serving.workers import Workers
+
+
+@dataclass
+class Service:
+    """One server.
+
+    Attributes:
+        deadline_s: from a request's first byte; a stage that is not done by then does not take part in the answer.
+        log_users: put user ids into log lines.
+        log_exposures: store what each answer showed.
+        draining: it is about to stop: no longer ready.
+    """
+
+    live: Live
+    store: Store | None
+    workers: Workers
+    metrics: Metrics
+    deadline_s: float = 0.05
+    log_users: bool = False
+    log_exposures: bool = False
+    draining: bool = False
+    ladder: Ladder = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.ladder = Ladder(self.metrics)
+
+    @property
+    def bundle(self) -> Bundle:
+        return self.live.bundle
+
+    def need_store(self) -> Store:
+        """The store.
+
+        Raises:
+            ProblemError: the server runs without one.
+        """
+        if self.store is None:
+            raise ProblemError("conflict", "This server has no store of events; start it with --store.")
+        return self.store
+
+    async def ask(self, call: Call, body: Recommend | Rank, bundle: Bundle, began: float | None = None) -> Job:
+        """Have a worker answer a query; the job has its reply.
+
+        Args:
+            began: when the time until the deadline begins; ``None`` = with the request.
+        """
+        store = self.store
+        begin = call.began if began is None else began
+        job = Job(
+            bundle, lambda one: question_of(one, store, body), begin + self.deadline_s, self.deadline_s, self.ladder
+        )
+        reply = await self.workers.answer(job)
+        job.reply = reply
+        self.metrics.rungs.labels(reply.rung).inc()
+        call.version = bundle.version
+        self._told(call, body, job, reply)
+        return job
+
+    def _told(self, call: Call, body: Recommend | Rank, job: Job, reply: Reply) -> None:
+        call.log["stages_ms"] = {stage: round(seconds * 1e3, 2) for stage, seconds in job.times.items()}
+        call.log["degraded"] = reply.degraded
+        if self.log_users:
+            call.log["user_id"] = body.user_id
+
+    def shown(self, call: Call, user_id: Any, item_ids: list[Any], version: str) -> None:
+        """Store what an answer shows, if that is wanted; an exposure that cannot be queued is only counted."""
+        if not self.log_exposures or self.store is None or not item_ids:
+            return
+        exposure = Exposure(
+            request_id=call.id,
+            item_ids=tuple(item_ids),
+            timestamp=int(time.time()),
+            user_id=user_id,
+            model_version=version,
+        )
+        try:
+            self.store.log_exposures([exposure])
+        except (Busy, Unavailable):
+            self.metrics.exposures_lost.inc()
+
+    def follow(self, again: bool = False) -> None:
+        """`Live.follow`, whose refusals are in the log."""
+        try:
+            self.live.follow(again)
+        except Exception as error:
+            log_line("following failed", error=type(error).__name__)
+
+
+def item_id_of(bundle: Bundle, text: str) -> Any:
+    """An id from a path, as the model's items have it."""
+    return _typed(text, bundle.model.item_vocabulary.kind)
+
+
+def user_id_of(bundle: Bundle, text: str) -> Any:
+    return _typed(text, bundle.model.user_vocabulary.kind)
+
+
+def _typed(text: str, kind: str) -> Any:
+    if kind == "integer":
+        try:
+            number = int(text)
+        except ValueError as error:
+            raise ProblemError("not-found", "The ids of this model are integers.") from error
+        if str(number) == text and -(2**63) <= number < 2**63:
+            return number
+        raise ProblemError("not-found", "The ids of this model are integers of 64 bits.")
+    return text
