@@ -151,6 +151,7 @@ class RetrievalSettings(Struct, frozen=True):
         "als",
         "content",
         "repeats",
+        "history_tower",
     )
     candidates: Count = 200
     popularity: PopularitySettings = PopularitySettings()
@@ -160,7 +161,7 @@ class RetrievalSettings(Struct, frozen=True):
     content: ContentSettings = ContentSettings()
     repeats: RepeatsSettings = RepeatsSettings()
     two_tower: TwoTowerSettings = TwoTowerSettings()
-    history_tower: HistoryTowerSettings = HistoryTowerSettings()
+    history_tower: HistoryTowerSettings = HistoryTowerSettings(cells=60_000_000_000)
     sequence: SequenceSettings = SequenceSettings()
 
 
@@ -259,6 +260,17 @@ LONG_RATINGS = RatingFactorizationSettings(
 )
 PRESETS: dict[str, Config] = {
     "default": Config(),
+    "best": Config(
+        preset="best",
+        retrieval=RetrievalSettings(
+            sources=(*RetrievalSettings().sources, "sequence"), sequence=SequenceSettings(cells=100_000_000_000)
+        ),
+        ranking=RankingSettings(
+            rating_factorization=RatingFactorizationSettings(
+                most_ratings=5_000_000, rank=16, chains=2, iterations=150, burn_in=30, samples=120
+            )
+        ),
+    ),
     "fast": Config(
         preset="fast",
         retrieval=RetrievalSettings(
@@ -280,9 +292,11 @@ PRESETS: dict[str, Config] = {
         ranking=RankingSettings(ranker="rating", rating_model="factorization", rating_factorization=LONG_RATINGS),
     ),
 }
-"""``default``: every source that is fitted without a neural network, trees and a short rating model: minutes.
+"""``default``: every source but the transformer, trees and a short rating model: minutes.
 
-``fast``: without ALS, content and the factorization machine: seconds.
+``best``: the transformer as well, and two chains of the rating model.
+
+``fast``: closed forms, trees and rating biases: seconds.
 
 ``ratings``: all effort on the error of predicted ratings (docs/ratings.md); the shortlist is sorted by them.
 

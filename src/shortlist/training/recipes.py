@@ -257,6 +257,11 @@ class HistoryModelRecipe(Recipe):
 class HistoryTower(HistoryModelRecipe):
     name = "history_tower"
 
+    def refused(self, plan: Plan) -> str | None:
+        if plan.order or not {"ease", "als"} & set(plan.config.retrieval.sources):
+            return None
+        return "with held-out rows it would be fitted anew for each fold, and closed forms are there"
+
     def _fit(self, plan: Plan, log: Log, epochs: int | None) -> tuple[Source, int]:
         from shortlist.training.retrieval.history_tower import fit_history_tower
 
