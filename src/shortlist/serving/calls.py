@@ -53,7 +53,8 @@ class Call:
         if length.isdigit() and int(length) > MAX_BODY:
             raise ProblemError("too-large", f"{int(length):,} bytes; at most {MAX_BODY:,} are read")
         try:
-            return await asyncio.wait_for(self._read(), BODY_S)
+            async with asyncio.timeout(BODY_S):
+                return await self._read()
         except TimeoutError:
             raise ProblemError("body-timeout", f"The body did not arrive within {BODY_S:.0f} seconds.") from None
 

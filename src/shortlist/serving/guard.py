@@ -61,6 +61,7 @@ class Guard:
             await send(message)
 
         self.n_at_once += 1
+        self._metrics.in_flight.set(self.n_at_once)
         try:
             self._admit(scope["path"], call)
             await self._app(scope, receive, sending)
@@ -72,6 +73,7 @@ class Guard:
                 await answer_problem(ProblemError("internal", "The log has more."), call, sending)
         finally:
             self.n_at_once -= 1
+            self._metrics.in_flight.set(self.n_at_once)
             self._told(scope, call)
 
     def _admit(self, path: str, call: Call) -> None:

@@ -1,0 +1,233 @@
+"""What answers where a stage fails or hangs: the next rung, in time, with filters and seen items as before."""
+
+import asyncio
+import threading
+import time
+from dataclasses import replace
+
+import httpx
+import numpy as np
+import pytest
+
+from shortlist.serving.app import make_app
+from shortlist.serving.keys import Keys
+from shortlist.serving.ladder import Breaker
+from shortlist.serving.live import Live
+from shortlist.serving.metrics import Metrics
+from shortlist.serving.service import Service
+from shortlist.serving.workers import MOST_ABANDONED, Workers
+from shortlist.stages import Source
+
+DEADLINE_S = 0.3
+SLACK_S = 0.7
+"""What a busy machine may add to a deadline."""
+
+
+class BrokenRanker:
+    """Stands in for a model's ranker."""
+
+    def __init__(self, ranker, act):
+        self.feature_names = ranker.feature_names
+        self._ranker, self._act = ranker, act
+
+    def score(self, features):
+        self._act()
+        return self._ranker.score(features)
+
+
+class BrokenSource(Source):
+    name = "broken"
+
+    def __init__(self, act):
+        self._act = act
+
+    def score_catalogue(self, queries):
+        self._act()
+        raise AssertionError("not reached")
+
+
+class Harness:
+    """The application in this process, with stages that can be broken."""
+
+    def __init__(self, folder, deadline_s=DEADLINE_S):
+        self.metrics = Metrics()
+        live = Live(folder, None, self.metrics)
+        self.service = Service(live, None, Workers(64, self.metrics), self.metrics, deadline_s)
+        self.app = make_app(self.service, Keys([]), local_only=False, most_at_once=256, on_startup=[])
+        self.released = threading.Event()
+
+    @property
+    def model(self):
+        return self.service.live.bundle.model
+
+    def put(self, **parts):
+        live = self.service.live
+        live.bundle = replace(live.bundle, model=replace(live.bundle.model, **parts))
+
+    def break_ranker(self, act):
+        self.put(ranker=BrokenRanker(self.model.ranker, act))
+
+    def break_retrieval(self, act, keep=()):
+        first = self.model.first
+        kept = [source for source in first.sources if source.name in keep]
+        # Enough columns for the features' names, should they be asked for.
+        self.put(first=replace(first, sources=(*kept, BrokenSource(act))))
+
+    def hang(self):
+        self.released.wait(30)
+
+    def ask(self, *bodies, path="/v1/recommend"):
+        """The answers, one after the other, and the seconds of each."""
+
+        async def run():
+            transport = httpx.ASGITransport(self.app)
+            async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+                found = []
+                for body in bodies:
+                    begin = time.perf_counter()
+                    response = await client.post(path, json=body)
+                    assert response.status_code == 200, response.text
+                    found.append((response.json(), time.perf_counter() - begin))
+                return found
+
+        return asyncio.run(run())
+
+    def counted(self, name, **labels):
+        return self.metrics.registry.get_sample_value(f"shortlist_{name}_total", labels) or 0
+
+
+@pytest.fixture
+def harness(saved):
+    made = Harness(saved)
+    yield made
+    made.released.set()
+    made.service.workers.stop()
+
+
+def fail():
+    raise FloatingPointError("a stage that fails")
+
+
+def retrieval_order(model, user, k, where=None):
+    """The shortlist's own order, worked out by the library."""
+    request = model.request([user])
+    allowed = model.allowed_items(where=where)[None].copy()
+    allowed[0, request.seen.item_rows] = False
+    rows = model.shortlist(request.queries, allowed, k, model.config.retrieval.candidates).item_rows
+    return [model.known_items[row] for row in rows[:k]]
+
+
+@pytest.mark.parametrize("how", ["fails", "hangs", "gives nan"])
+def test_without_ranking_the_retrieval_order_answers_in_time(harness, how):
+    expected = {user: retrieval_order(harness.model, user, 8, "year >= 1990") for user in range(6)}
+    acts = {"fails": fail, "hangs": harness.hang}
+    if how == "gives nan":
+        ranker = BrokenRanker(harness.model.ranker, lambda: None)
+        ranker.score = lambda features: np.full(len(features), np.nan)
+        harness.put(ranker=ranker)
+    else:
+        harness.break_ranker(acts[how])
+    answers = harness.ask(*({"user_id": user, "k": 8, "where": "year >= 1990"} for user in range(6)))
+    for user, (answer, seconds) in enumerate(answers):
+        assert answer["degraded"] == ["ranking"]
+        assert answer["stages"] == ["retrieval"]
+        assert [item["item_id"] for item in answer["items"]] == expected[user]
+        assert all(item["score"] is None for item in answer["items"])
+        assert seconds < DEADLINE_S + SLACK_S
+    assert harness.counted("rungs", rung="retrieval") == 6
+    causes = {"hangs": "late"}.get(how, "failed")
+    assert harness.counted("degraded", stage="ranking", cause=causes) == 3
+    assert harness.counted("degraded", stage="ranking", cause="paused") == 3  # the breaker opened after three
+
+
+def test_a_hanging_ranker_costs_few_threads(harness):
+    before = threading.active_count()
+    harness.break_ranker(harness.hang)
+    harness.ask(*({"user_id": user} for user in range(20)))
+    assert threading.active_count() - before <= MOST_ABANDONED
+    harness.released.set()
+    until = time.monotonic() + 10
+    while threading.active_count() > before and time.monotonic() < until:
+        time.sleep(0.01)
+    assert threading.active_count() <= before
+
+
+def test_a_ranker_that_works_again_is_used_again(saved):
+    harness = Harness(saved, deadline_s=20.0)
+    ranker = harness.model.ranker
+    harness.break_ranker(fail)
+    harness.ask(*({"user_id": 1} for _ in range(4)))
+    harness.put(ranker=ranker)
+    harness.service.ladder.ranking.open_until = 0.0
+    assert [answer["degraded"] for answer, _ in harness.ask({"user_id": 1}, {"user_id": 1})] == [[], []]
+
+
+@pytest.mark.parametrize("how", ["fails", "hangs"])
+def test_without_retrieval_filters_and_seen_items_hold(harness, how):
+    seen = {user: set(harness.model.request([user]).seen.item_rows.tolist()) for user in range(8)}
+    year = harness.model.items["year"].to_list()
+    group = harness.model.items["group"].to_list()
+    harness.break_retrieval(fail if how == "fails" else harness.hang, keep=["ease"])
+    excluded = [2, 3, 4, 5]
+    bodies = [
+        {"user_id": user, "k": 30, "where": "year >= 1990", "exclude_items": excluded, "filter_seen": True}
+        for user in range(8)
+    ]
+    for user, (answer, seconds) in enumerate(harness.ask(*bodies)):
+        items = [item["item_id"] for item in answer["items"]]  # the ids of this catalogue are its row numbers
+        assert answer["degraded"] == ["retrieval"]
+        assert answer["stages"] == []
+        assert len(items) == len(set(items)) == min(30, answer["allowed"])
+        assert not set(items) & (seen[user] | set(excluded))
+        assert all(year[item] >= 1990 for item in items)
+        assert seconds < DEADLINE_S + SLACK_S
+        if how == "fails":
+            own = [item for item in items if group[item] == ("odd" if user % 2 else "even")]
+            assert items[: len(own)] == own  # the neighbours of the history come first
+    assert harness.counted("degraded", stage="retrieval", cause="failed" if how == "fails" else "late") == 3
+
+
+def test_without_retrieval_and_without_a_history_popularity_answers(harness):
+    harness.break_retrieval(fail)
+    ((answer, _),) = harness.ask({"k": 5})
+    counts = harness.model.first.fallback.item_counts.before(0)
+    assert [item["item_id"] for item in answer["items"]] == np.argsort(-counts, kind="stable")[:5].tolist()
+    assert [item["sources"] for item in answer["items"]] == [["fallback"]] * 5
+    assert harness.counted("rungs", rung="popularity") == 1
+
+
+def test_ranking_candidates_goes_down_the_same_ladder(harness):
+    harness.break_ranker(fail)
+    ((answer, _),) = harness.ask({"user_id": 1, "items": [5, 3, 1]}, path="/v1/rank")
+    assert sorted(item["item_id"] for item in answer["items"]) == [1, 3, 5]
+    assert answer["degraded"] == ["ranking"]
+
+
+def test_too_many_at_once_are_told_to_come_back(saved):
+    harness = Harness(saved)
+    harness.service.workers = Workers(2, harness.metrics)
+    harness.break_ranker(harness.hang)
+
+    async def run():
+        transport = httpx.ASGITransport(harness.app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            return await asyncio.gather(*(client.post("/v1/recommend", json={"user_id": 1}) for _ in range(6)))
+
+    responses = asyncio.run(run())
+    harness.released.set()
+    refused = [response for response in responses if response.status_code == 503]
+    assert len(refused) == 4
+    assert all(response.headers["retry-after"] == "1" for response in refused)
+    assert harness.counted("refusals", cause="overloaded") == 4
+
+
+def test_a_breaker_opens_longer_and_longer():
+    breaker, now, pauses = Breaker(), 0.0, []
+    for _ in range(9):
+        while not breaker.closed(now):
+            now += 0.5
+        breaker.failed(now)
+        pauses.append(breaker.open_until - now)
+    assert [pause for pause in pauses if pause > 0] == [1, 2, 4, 8, 16, 32, 60]
+    breaker.worked()
+    assert breaker.closed(now)
