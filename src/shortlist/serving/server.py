@@ -5,7 +5,9 @@ import contextlib
 import gc
 import ipaddress
 import signal
+import socket
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,6 +75,7 @@ def serve(settings: Settings) -> None:
             f"--host {settings.host}: without API keys the server answers this machine only (127.0.0.1); make a key "
             "with `shortlist keys add FILE NAME` and start it with --keys FILE"
         )
+    listener = bound(settings.host, settings.port)
     route_logging()
     sys.setswitchinterval(SWITCH_S)
     store = open_store(settings.store) if settings.store else None
@@ -88,7 +91,7 @@ def serve(settings: Settings) -> None:
             settings.log_users,
             settings.log_exposures,
         )
-        _run(service, keys, settings)
+        _run(service, keys, settings, listener)
     finally:
         if store is not None:
             store.close()
@@ -109,6 +112,22 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def bound(host: str, port: int) -> socket.socket:
+    """A socket that has the address, and does not listen yet.
+
+    Raises:
+        ConfigError: the address cannot be had.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind, protocol)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+    except OSError as error:
+        raise ConfigError(f"{host}, port {port} cannot be listened on: {error.strerror or error}") from error
+    return listener
+
+
 class _Server(uvicorn.Server):
     """uvicorn, which goes on answering for a while, no longer ready, before it stops."""
 
@@ -125,15 +144,25 @@ class _Server(uvicorn.Server):
         self._service.draining = True
         super().handle_exit(sig, frame)
 
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """uvicorn's own raises the signal again when it is done, which would end the process before the store's end."""
+        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
     async def startup(self, sockets: Any = None) -> None:
         await super().startup(sockets)
-        for server in getattr(self, "servers", []):
-            for socket in server.sockets:
-                host, port = socket.getsockname()[:2]
+        for server in self.servers:
+            for listener in server.sockets:
+                host, port = listener.getsockname()[:2]
                 log_line("listening", host=host, port=port, version=self._service.bundle.version)
 
 
-def _run(service: Service, keys: Keys, settings: Settings) -> None:
+def _run(service: Service, keys: Keys, settings: Settings, listener: socket.socket) -> None:
     tasks: set[asyncio.Task[None]] = set()
 
     def start_following() -> None:
@@ -154,8 +183,6 @@ def _run(service: Service, keys: Keys, settings: Settings) -> None:
     )
     config = uvicorn.Config(
         app,
-        host=settings.host,
-        port=settings.port,
         access_log=False,
         log_config=None,
         server_header=False,
@@ -164,14 +191,11 @@ def _run(service: Service, keys: Keys, settings: Settings) -> None:
         timeout_keep_alive=30,
         backlog=1024,
     )
-    server = _Server(config, service, settings.drain_s)
-    server.run()
-    if not server.started:
-        raise ConfigError(f"--port {settings.port}: {settings.host} cannot be listened on; is the port in use?")
+    _Server(config, service, settings.drain_s).run([listener])
 
 
 async def _follow(service: Service, poll_s: float) -> None:
     while True:
         await asyncio.sleep(poll_s)
-        if service.live.promoted() != service.bundle.version:
+        if service.live.promoted() != service.bundle.version or service.live.refused:
             await asyncio.to_thread(service.follow)
