@@ -7,6 +7,7 @@ import pytest
 from shortlist.config import load_config
 from shortlist.data.dataset import Dataset
 from shortlist.data.split import split
+from shortlist.data.synthetic import two_tastes
 from shortlist.evaluation.protocol import evaluate
 from shortlist.training.schedule import train
 from shortlist.training.shifts import make_shifts
@@ -94,7 +95,5 @@ def test_the_share_of_new_items_is_counted():
     assert fit_first_stage(plan, dataset.log()).new_share == plan.new_share
 
 
-def test_where_all_items_are_known_no_place_is_kept():
-    dataset = fashion()
-    shifts = make_shifts(dataset.log(), "random", 2, 0, True)
-    assert share_of_new(shifts) < 0.02
+def test_where_all_items_are_known_a_hundredth_of_the_places_is_kept():
+    assert share_of_new(make_shifts(two_tastes().log(), "random", 2, 0, True)) == 0.01
