@@ -102,6 +102,7 @@ def summary(model: "Cascade") -> str:
         )
     lines += [f"validation NDCG@10, {name}: {figure:.4f}" for name, figure in record.get("validation", {}).items()]
     lines.append(f"stage 2: {_ranker(record)}")
+    lines += [f"WARNING: {sentence}" for sentence in record.get("warnings", ())]
     lines.append(f"fitted in {record['fit_seconds']:.1f} s")
     return "\n".join(lines)
 
@@ -114,4 +115,5 @@ def _ranker(record: dict[str, Any]) -> str:
             return f"{record['trees']} trees, score = {scores[0]}"
         return f"{record['trees']} trees; who was away: score = {scores[0]}; who acts now: score = {scores[1]}"
     reason = f" ({record['why']})" if "why" in record else ""
-    return {"fusion": "reciprocal-rank fusion", "rating": "sorted by predicted rating"}[record["ranker"]] + reason
+    words = {"fusion": "reciprocal-rank fusion", "rating": "sorted by predicted rating"}
+    return words.get(record["ranker"], f"{record['ranker']} alone") + reason

@@ -46,7 +46,7 @@ from shortlist.evaluation.questions import Questions, infer_protocol, make_quest
 from shortlist.evaluation.report import Report
 from shortlist.evaluation.significance import Interval, bootstrap_intervals, randomisation_test, ratio_interval
 from shortlist.evaluation.slices import make_parts, measure_slices
-from shortlist.evaluation.suspicion import suspicions
+from shortlist.evaluation.suspicion import knowing_numbers, suspicions
 from shortlist.requests import Request, parse_k
 
 ACCURACY_DEPTHS = (1, 5, 10, 50, 100)
@@ -140,7 +140,7 @@ def evaluate(
         users,
         rows,
         tuple(leakage),
-        tuple(suspicions(results[0], protocol)),
+        (*suspicions(results[0], protocol), *(exam.knowing_attributes(questions) if is_cascade else ())),
         tuple(_notes(questions, is_cascade, exam.struck)),
         tuple(results),
         ratings,
@@ -264,6 +264,17 @@ class Exam:
             return answers
 
         return of_cascade
+
+    def knowing_attributes(self, questions: list[Questions]) -> Iterable[str]:
+        """Sentences about numbers among the cascade's item attributes that know the test's popularity."""
+        rows = self.catalogue.rows(self.model.items["item_id"])
+        facts = self.model.first.features.item_facts
+        items = self.log.positives().item_rows
+        ages = (items, items[len(items) * 4 // 5 :])
+        before = [np.bincount(some, minlength=len(self.catalogue))[rows].astype(np.float64) for some in ages]
+        asked = np.concatenate([one.label_items for one in questions])
+        during = np.bincount(asked, minlength=len(self.catalogue))[rows]
+        return knowing_numbers(facts.numbers, facts.number_names, before, during)
 
     def _result(
         self,

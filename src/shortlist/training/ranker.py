@@ -173,6 +173,13 @@ def choose_ranker(early: list[Rows], last: Rows, config: Config) -> Choice:
     over, simplest = (best[:-2], alone[best]) if one_source else ("fusion", fusion)
     gain, error = paired(blended, simplest)
     record["gain"] = {"over": over, "mean": gain, "standard_error": error, "queries": int((judged.ideal > 0).sum())}
+    above, its_error = paired(blended, alone[best])
+    record["gain_over_best_source"] = {
+        "source": best[:-2],
+        "figure": mean(alone[best]),
+        "mean": above,
+        "standard_error": its_error,
+    }
     if gain <= error:
         record["why"] = f"the trained ranker did not beat {over} by more than a standard error on validation"
         if not one_source:

@@ -20,6 +20,7 @@ from shortlist.data.log import Log
 from shortlist.errors import ConfigError, DataError
 from shortlist.ranking.linear import BY_PREDICTED_RATING, FUSION
 from shortlist.stages import Ranker
+from shortlist.training.leaks import Learned, doubts, thinned
 from shortlist.training.plan import Plan
 from shortlist.training.ranker import Rows, choose_ranker, fit_final, shift_rows
 from shortlist.training.shifts import Shift, make_shifts
@@ -73,9 +74,13 @@ def train(
         raise ConfigError("setting 'ranking.ranker': 'rating' sorts by predicted rating, but the log has no ratings")
     plan = make_plan(dataset, config, target)
     filter_seen = plan.filter_seen
-    plan, ranker, record = fit_ranking(log, plan, target, filter_seen, say)
+    plan, ranker, record, learned = fit_ranking(log, plan, target, filter_seen, say)
     say(f"fitting stage 1 on all {len(log):,} interactions")
     first = fit_first_stage(plan, log)
+    if learned is not None:
+        record |= doubts(learned, first, log, plan, target, record)
+        for sentence in record["warnings"]:
+            say(f"warning: {sentence}")
     check_ranker(ranker, first)
     record |= {
         "data": {
@@ -128,11 +133,15 @@ class Prepared:
 
 def fit_ranking(
     log: Log, plan: Plan, target: Target, filter_seen: bool, say: Progress
-) -> tuple[Plan, Ranker, dict[str, Any]]:
-    """Steps 1 to 5 of the schedule but for the last fit of stage 1: settings chosen, the ranker, the record."""
+) -> tuple[Plan, Ranker, dict[str, Any], Learned | None]:
+    """Steps 1 to 5 of the schedule but for the last fit of stage 1.
+
+    Returns:
+        The settings chosen, the ranker, the record, and what the ranker learned from, if it did.
+    """
     ranking = plan.config.ranking
     if ranking.ranker == "rating":
-        return plan, BY_PREDICTED_RATING, {"ranker": "rating"}
+        return plan, BY_PREDICTED_RATING, {"ranker": "rating"}, None
     shifts = make_shifts(log, target, ranking.shifts, plan.config.seed, filter_seen)
     shifts = [shift for shift in shifts if len(shift.relevant.item_rows) and (shift.history.weights > 0).any()]
     if shifts:
@@ -142,10 +151,10 @@ def fit_ranking(
         plan = replace(fitted, frozen={})
     record: dict[str, Any] = {"shifts": [shift.name for shift in shifts], "ranker": "fusion"}
     if ranking.ranker == "fusion":
-        return plan, FUSION, record
+        return plan, FUSION, record, None
     if len(shifts) < 3:
         record["why"] = f"the log gives only {len(shifts)} moments to learn from, at least 3 are needed"
-        return plan, FUSION, record
+        return plan, FUSION, record, None
     # Shifts of time only add events to the earliest one's log; what a fold hides, another one knows.
     if target != "random":
         fitted = freeze_ratings(fitted, shifts[1].history)
@@ -157,7 +166,8 @@ def fit_ranking(
     record["candidate_recall"] = {one.shift.name: one.rows.recall for one in prepared}
     if choice.n_trees and choice.blend is not None:
         say(f"refitting {choice.n_trees} trees on all shifts")
-    return plan, fit_final(rows, choice, plan.config), record
+    learned = Learned([thinned(one) for one in rows], prepared[-1].shift, prepared[-1].first)
+    return plan, fit_final(rows, choice, plan.config), record, learned
 
 
 def prepare(plan: Plan, shift: Shift, filter_seen: bool, say: Progress) -> Prepared:
