@@ -32,9 +32,9 @@ from accuracy_judge import Judge
 from accuracy_peers import PEERS, cannot, peer_lists, say
 from accuracy_published import published_table
 from accuracy_systems import BEST_ON_VALIDATION, OURS, Cost, Row, System, rows_of, validation_ndcg
+from tutorial_clock import answer_times
 
 import shortlist as sl
-from shortlist.evaluation.answering import latency_ms
 
 HERE = Path(__file__).parent
 
@@ -54,7 +54,8 @@ def measured(case: Case, part: sl.Split, arguments: argparse.Namespace, systems:
     with tempfile.TemporaryDirectory() as work:
         model, cost = trained(case, part, arguments, Path(work))
         figures = {name: judge.figures(lists) for name, lists in judge.lists_of_model(model).items()}
-        latency = latency_ms(model, next(iter(judge.groups.values())).questions.user_ids, 10, 200)
+        users = next(iter(judge.groups.values())).questions.user_ids
+        latency = answer_times(lambda user: model.recommend(user, k=10), users, 200)
     validation = validation_ndcg(model.record)
     best = max(validation, key=lambda name: validation[name])
     if case.evaluated_as == "time":
@@ -152,7 +153,7 @@ def told(case: Case, arguments: argparse.Namespace, systems: dict[str, System], 
     if others := published_table(case.name, case.protocol):
         print(f"\n{others}")
     latency = records[-1]["latency_ms"]
-    print(f"\none recommend call: p50 {latency['p50']:.2f} ms, p95 {latency['p95']:.2f} ms")
+    print(f"\none recommend call: p50 {latency['p50']:.2f} ms, p95 {latency['p95']:.2f}, CPU {latency['cpu']:.2f} ms")
     minutes = max(cost.cpu_seconds for cost in systems[OURS].costs) / 60
     found = [
         *accuracy_bars(case.name, case.protocol, arguments.preset, groups, list(records[-1]["validation_ndcg"])),

@@ -1,5 +1,6 @@
 """The peers of ``accuracy.py``: settings drawn, judged on validation by our judge; the best ones are fitted anew."""
 
+import hashlib
 import json
 import os
 import subprocess
@@ -28,8 +29,8 @@ def log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
 
 def als(rng: np.random.Generator) -> Settings:
     return {
-        "factors": int(rng.choice([32, 64, 128])),
-        "regularization": log_uniform(rng, 0.01, 100),
+        "factors": int(rng.choice([16, 32, 64, 128])),
+        "regularization": log_uniform(rng, 1, 100),
         "alpha": log_uniform(rng, 0.5, 40),
         "iterations": 15,
     }
@@ -37,9 +38,9 @@ def als(rng: np.random.Generator) -> Settings:
 
 def bpr(rng: np.random.Generator) -> Settings:
     return {
-        "factors": int(rng.choice([32, 64, 128])),
-        "learning_rate": log_uniform(rng, 0.005, 0.1),
-        "regularization": log_uniform(rng, 0.0003, 0.1),
+        "factors": int(rng.choice([16, 32, 64, 128])),
+        "learning_rate": log_uniform(rng, 0.002, 0.03),
+        "regularization": log_uniform(rng, 0.005, 0.1),
         "iterations": int(rng.choice([50, 100, 200])),
     }
 
@@ -84,16 +85,15 @@ def peer_lists(
     Args:
         venvs: holds the environments, made on first use.
         n_trials: settings drawn, the same number for every peer.
-        cache: where lists are kept and found again: by peer, training events, test and number of trials.
+        cache: where lists are kept and found again: by peer, training events, test and settings tried.
     """
-    slug = name.lower().replace(" ", "_")
-    folder = cache and cache / f"{case.name}-{case.protocol}-{slug}-{n_trials}-{key_of(part)}"
-    if folder and (folder / "record.json").is_file():
-        return pl.read_parquet(folder / "lists.parquet"), json.loads((folder / "record.json").read_text())
     environment, model, draw = PEERS[name]
-    python = peer_python(venvs, environment)
     rng = np.random.default_rng(0)
     tried = [draw(rng) for _ in range(n_trials)]
+    folder = cache and cache / f"{case.name}-{case.protocol}-{model}-{key_of(part, tried)}"
+    if folder and (folder / "record.json").is_file():
+        return pl.read_parquet(folder / "lists.parquet"), json.loads((folder / "record.json").read_text())
+    python = peer_python(venvs, environment)
     inner = case.inner(part)
     judge = Judge(inner.train, inner.test, case.evaluated_as)
     with tempfile.TemporaryDirectory() as work:
@@ -120,8 +120,9 @@ def peer_lists(
     return lists, record
 
 
-def key_of(part: sl.Split) -> str:
-    return f"{part.train.fingerprint[:12]}-{part.test.fingerprint[:12]}"
+def key_of(part: sl.Split, tried: list[Settings]) -> str:
+    settings = hashlib.sha256(json.dumps(tried).encode()).hexdigest()
+    return "-".join(digest[:12] for digest in (part.train.fingerprint, part.test.fingerprint, settings))
 
 
 def ndcg(judge: Judge, table: pl.DataFrame) -> float:
