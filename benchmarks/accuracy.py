@@ -26,12 +26,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from accuracy_bars import Bar, accuracy_bars, cost_bars, said
+from accuracy_bars import Bar, accuracy_bars, cost_bars, said, short
 from accuracy_data import SHAPES, Case, from_file, invented
 from accuracy_judge import Judge
 from accuracy_peers import PEERS, cannot, peer_lists, say
 from accuracy_published import published_table
-from accuracy_systems import BEST_ON_VALIDATION, OURS, Cost, Row, System, rows_of, validation_ndcg
+from accuracy_systems import BEST_ON_VALIDATION, OURS, Cost, Row, System, best_source, rows_of, validation_ndcg
 from tutorial_clock import answer_times
 
 import shortlist as sl
@@ -57,9 +57,9 @@ def measured(case: Case, part: sl.Split, arguments: argparse.Namespace, systems:
         users = next(iter(judge.groups.values())).questions.user_ids
         latency = answer_times(lambda user: model.recommend(user, k=10), users, 200)
     validation = validation_ndcg(model.record)
-    best = max(validation, key=lambda name: validation[name])
+    best = {group: best_source(model.record, group) for group in judge.groups}
     if case.evaluated_as == "time":
-        figures[BEST_ON_VALIDATION] = figures[best]
+        figures[BEST_ON_VALIDATION] = {group: figures[name][group] for group, name in best.items()}
     for name, found in figures.items():
         systems.setdefault(name, System()).figures.append(found)
     for name, one in costs_of(cost).items():
@@ -178,7 +178,7 @@ def table_of(group: str, rows: dict[str, Row], protocol: str) -> str:
         cells = [name, f"{short(ndcg.mean)} [{short(ndcg.low)}, {short(ndcg.high)}]"]
         cells += [short(row.metrics[metric].mean) for _, metric in shown] + [short(row.top_100)]
         minus = row.cascade_minus
-        cells.append("" if minus is None else f"{said(minus.interval)}, {minus.p:.3f}")
+        cells.append("" if minus is None else f"{said(minus.interval)}, {short(minus.p)}")
         cells += cost_cells(row.cost)
         lines.append(cells)
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
@@ -189,10 +189,6 @@ def cost_cells(cost: Cost | None) -> list[str]:
         return ["", "", ""]
     trials, peak = (("" if value is None else f"{value:,.0f}") for value in (cost.trials, cost.peak_mb))
     return [trials, f"{cost.cpu_seconds:,.1f}", peak]
-
-
-def short(value: float) -> str:
-    return f"{value:.4f}".removeprefix("0")
 
 
 def summary(

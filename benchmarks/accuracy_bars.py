@@ -85,7 +85,7 @@ def best(names: list[str], rows: dict[str, Row]) -> str:
 def least(metric: str, row: Row, must: float, aim: float) -> Bar:
     value = row.top_100 if metric == "top_100" else row.metrics[metric].mean
     said = f"{METRICS[metric]} >= {must:g} (aim {aim:g})" if must else f"{METRICS[metric]}, aim {aim:g}"
-    return Bar(said, f"{value:.4f}", value >= must if must else None, value >= aim)
+    return Bar(said, short(value), value >= must if must else None, value >= aim)
 
 
 def not_below(group: str, rows: dict[str, Row], name: str, aim: float | None = None) -> Bar:
@@ -106,4 +106,9 @@ def above(rows: dict[str, Row], name: str) -> Bar:
 
 
 def said(interval: Interval) -> str:
-    return f"{interval.mean:+.4f} [{interval.low:+.4f}, {interval.high:+.4f}]"
+    """A difference with its interval."""
+    return f"{'+' * (interval.mean > 0)}{short(interval.mean)} [{short(interval.low)}, {short(interval.high)}]"
+
+
+def short(value: float) -> str:
+    return f"{value:.3f}".replace("0.", ".", 1).replace("-", "−")

@@ -92,10 +92,16 @@ def column(system: System, group: str, metric: str) -> Doubles:
     return np.array(list(system.per_user(group, metric).values()))
 
 
-def validation_ndcg(record: dict[str, Any]) -> dict[str, float]:
+def best_source(record: dict[str, Any], group: str) -> str:
+    """The source that is best on validation: for new users, by the queries there of users who act just now."""
+    figures = validation_ndcg(record, "ndcg_fresh" if group == "fold_in" else "ndcg_at_10")
+    return max(figures, key=lambda name: figures[name])
+
+
+def validation_ndcg(record: dict[str, Any], kind: str = "ndcg_at_10") -> dict[str, float]:
     """NDCG@10 of each source's best settings, averaged over the shifts it was chosen on."""
     figures: dict[str, dict[str, list[float]]] = {}
     for trial in record["trials"]:
         by_settings = figures.setdefault(trial["source"], {})
-        by_settings.setdefault(str(trial["settings"]), []).append(trial["ndcg_at_10"])
+        by_settings.setdefault(str(trial["settings"]), []).append(trial[kind])
     return {name: max(float(np.mean(values)) for values in tried.values()) for name, tried in figures.items()}

@@ -17,7 +17,7 @@ sys.path.append(str(Path(__file__).parents[1]))
 from accuracy_data import Case, invented
 from accuracy_judge import DEPTH, Judge
 from accuracy_peers import histories
-from accuracy_systems import Cost, System, rows_of, validation_ndcg
+from accuracy_systems import Cost, System, best_source, rows_of, validation_ndcg
 
 from quick_models import fit
 
@@ -98,10 +98,12 @@ def test_users_asked_at_several_cuts_count_once():
 
 def test_the_figure_of_a_source_on_validation_is_that_of_its_best_settings():
     trials = [
-        {"source": "ease", "settings": {"l": settings}, "ndcg_at_10": figure}
-        for settings, figure in ((1, 0.2), (1, 0.4), (2, 0.5), (2, 0.0))
+        {"source": source, "settings": {"l": settings}, "ndcg_at_10": figure, "ndcg_fresh": 1 - figure}
+        for source, settings, figure in (("a", 1, 0.2), ("a", 1, 0.4), ("a", 2, 0.5), ("a", 2, 0.0), ("b", 1, 0.1))
     ]
-    assert validation_ndcg({"trials": trials}) == {"ease": pytest.approx(0.3)}
+    assert validation_ndcg({"trials": trials}) == {"a": pytest.approx(0.3), "b": 0.1}
+    assert best_source({"trials": trials}, "warm") == "a"
+    assert best_source({"trials": trials}, "fold_in") == "b"
 
 
 @pytest.mark.parametrize("protocol", ["random", "next", "time"])
