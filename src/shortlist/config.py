@@ -86,6 +86,7 @@ class AlsSettings(Struct, frozen=True):
     Attributes:
         regularisation: relative to what an average user's events weigh; what suits depends little on the data's size.
         decay: weight of a history event relative to the next newer one; only 1 is tried where order means nothing.
+        fit_decay: the same in the fit, where all events of all users count.
         unobserved: weight of all pairs as no evidence, relative to that of all positives.
         dimension: length of a vector.
         iterations: times that all users and all items are solved for.
@@ -93,6 +94,7 @@ class AlsSettings(Struct, frozen=True):
 
     regularisation: Annotated[tuple[Positive, ...], Meta(min_length=1)] = (0.18, 0.08, 0.03, 0.4)
     decay: Annotated[tuple[Decay, ...], Meta(min_length=1)] = (1.0, 0.95, 0.9, 0.8)
+    fit_decay: Annotated[tuple[Decay, ...], Meta(min_length=1)] = (1.0, 0.98)
     unobserved: Positive = 16.0
     dimension: Count = 64
     iterations: Count = 6

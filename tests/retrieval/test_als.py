@@ -135,6 +135,17 @@ def test_decay_turns_to_the_latest_event():
     assert np.nanmean(scores[1, even]) > np.nanmean(scores[1, odd])
 
 
+def test_a_fit_with_decay_is_one_of_events_that_weigh_less_the_older_they_are():
+    log, _ = two_groups(8)
+    log = log.positives()
+    later = [int((log.user_rows[event + 1 :] == user).sum()) for event, user in enumerate(log.user_rows)]
+    weighted = replace(log, weights=(log.weights * 0.7 ** np.array(later)).astype(np.float32))
+    expected = fit_als(weighted, regularisation=0.3, dimension=4)
+    decayed = fit_als(log, regularisation=0.3, dimension=4, fit_decay=0.7)
+    np.testing.assert_allclose(decayed.item_vectors, expected.item_vectors, rtol=1e-4, atol=1e-6)
+    assert not np.allclose(decayed.item_vectors, fit_als(log, regularisation=0.3, dimension=4).item_vectors, atol=1e-3)
+
+
 def test_an_item_that_nobody_took_up_is_no_evidence():
     log = make_log([0, 0, 1, 1], [0, 1, 0, 1], 2, 3)
     source = fit_als(log, regularisation=0.1, dimension=2)

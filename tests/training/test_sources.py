@@ -198,7 +198,7 @@ CLOSED_FORMS = load_config(
     {
         "retrieval": {
             "sources": ["als", "content"],
-            "als": {"regularisation": [0.1, 0.4], "decay": [1.0, 0.5], "dimension": 4},
+            "als": {"regularisation": [0.1, 0.4], "decay": [1.0, 0.5], "fit_decay": [1.0, 0.9], "dimension": 4},
             "content": {"decay": [1.0, 0.5], "dimension": 4},
         }
     }
@@ -211,7 +211,7 @@ def test_als_and_content_are_tried_with_every_setting_and_refitted_with_the_best
     shifts = make_shifts(dataset.log(), "next", 2, 0, True)
     chosen = choose(plan, shifts[:1], True)
     tried = [trial["source"] for trial in chosen.trials]
-    assert (tried.count("als"), tried.count("content")) == (4, 2)
+    assert (tried.count("als"), tried.count("content")) == (8, 2)
     for name in ("als", "content"):
         for settings, source in RECIPES[name].variants(plan, shifts[0].history):
             again = RECIPES[name].fit(plan, shifts[0].history, settings)
@@ -221,7 +221,10 @@ def test_als_and_content_are_tried_with_every_setting_and_refitted_with_the_best
     assert [source.name for source in first.sources] == ["als", "content"]
     assert [source.decay for source in first.sources] == [chosen.chosen[name]["decay"] for name in ("als", "content")]
     random = make_plan(dataset, CLOSED_FORMS, "random")
-    assert all(settings["decay"] == 1 for name in ("als", "content") for settings in RECIPES[name].grid(random))
+    assert RECIPES["als"].grid(random) == [
+        {"regularisation": regularisation, "fit_decay": 1.0, "decay": 1.0} for regularisation in (0.1, 0.4)
+    ]
+    assert RECIPES["content"].grid(random) == [{"decay": 1.0}]
 
 
 def test_without_attributes_there_is_no_content():

@@ -160,7 +160,8 @@ class Als(Recipe):
     def grid(self, plan: Plan) -> list[Settings]:
         settings = plan.config.retrieval.als
         return [
-            {"regularisation": regularisation, "decay": decay}
+            {"regularisation": regularisation, "fit_decay": fit_decay, "decay": decay}
+            for fit_decay in (settings.fit_decay if plan.order else (1.0,))
             for regularisation in settings.regularisation
             for decay in (settings.decay if plan.order else (1.0,))
         ]
@@ -174,15 +175,17 @@ class Als(Recipe):
             dimension=fixed.dimension,
             iterations=fixed.iterations,
             decay=settings["decay"],
+            fit_decay=settings["fit_decay"],
             seed=plan.config.seed,
         )
 
     def variants(self, plan: Plan, log: Log) -> Iterator[tuple[Settings, Source]]:
-        regularisation, source = None, None
+        fitted: dict[tuple[float, float], FoldedVectors] = {}
         for settings in self.grid(plan):
-            if source is None or settings["regularisation"] != regularisation:
-                regularisation, source = settings["regularisation"], self.fit(plan, log, settings)
-            yield settings, replace(source, decay=settings["decay"])
+            by = settings["regularisation"], settings["fit_decay"]
+            if by not in fitted:
+                fitted = {by: self.fit(plan, log, settings)}
+            yield settings, replace(fitted[by], decay=settings["decay"])
 
 
 class FromAttributes(Recipe):

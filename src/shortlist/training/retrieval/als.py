@@ -1,5 +1,7 @@
 """ALS for implicit feedback, regularised by frequency (Hu et al. 2008; Rendle et al. 2021, arXiv:2110.14037)."""
 
+from dataclasses import replace
+
 import numpy as np
 import scipy.sparse as sp
 
@@ -19,6 +21,7 @@ def fit_als(
     dimension: int = 64,
     iterations: int = 6,
     decay: float = 1.0,
+    fit_decay: float = 1.0,
     seed: int = 0,
     name: str = "als",
 ) -> FoldedVectors:
@@ -38,6 +41,7 @@ def fit_als(
         dimension: length of a vector.
         iterations: times that all users and all items are solved for.
         decay: how the history is weighted when answering, see `FoldedVectors`.
+        fit_decay: in (0, 1], the weight of an event in the fit relative to the user's next newer one.
         seed: of the first item vectors.
 
     Raises:
@@ -47,7 +51,10 @@ def fit_als(
     >>> fit_als(two_tastes().log(), regularisation=0.1, dimension=4).item_vectors.shape
     (40, 4)
     """
-    users = confidence_matrix(log.positives())
+    log = log.positives()
+    if fit_decay < 1:
+        log = replace(log, weights=(log.weights * np.float32(fit_decay) ** log.positions_from_end).astype(np.float32))
+    users = confidence_matrix(log)
     if not users.nnz:
         raise DataError("ALS needs at least one event with a weight above 0; the log has none.")
     items = sp.csr_matrix(users.T)
