@@ -50,7 +50,7 @@ ROUTES = (
         "Recommend items to a user, or to whoever has a history",
         Answer,
         body=Recommend,
-        example={"user_id": 42, "k": 10, "where": "year >= 1995 and 'Drama' in genres"},
+        example={"user_id": 42, "k": 10, "where": "year >= 1995"},
     ),
     Route(
         "POST",

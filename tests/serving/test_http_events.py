@@ -1,0 +1,206 @@
+"""Events and changed items: stored once, and part of the next answer."""
+
+import itertools
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from running_server import serving
+
+from shortlist.saving import load
+
+NEW_ID = itertools.count()
+NOW = 1_700_000_000
+
+
+def event(user, item, **more):
+    return {"id": f"e{next(NEW_ID)}", "user_id": user, "item_id": item} | more
+
+
+def send(server, events):
+    response = server.post("/v1/events", events)
+    assert response.status_code == 200, response.text
+    return response.json()
+
+
+def merged(model, user, events):
+    """The history the library would have, had its log held the events."""
+    queries = model.request([user]).queries
+    rows = queries.item_rows.tolist() if user is not None else []
+    return {
+        "item_id": [model.known_items[row] for row in rows] + [one["item_id"] for one in events],
+        "timestamp": queries.timestamps.tolist() + [one["timestamp"] for one in events],
+        "rating": queries.ratings.tolist() + [one.get("rating") or np.nan for one in events],
+        "weight": queries.weights.tolist() + [one.get("weight", 1.0) for one in events],
+    }
+
+
+def test_an_event_is_part_of_the_next_answer(own_server, model):
+    """Test 5: not one seen item comes back, in as many answers as there are items."""
+    server, user = own_server, 4
+    while items := server.recommend(user_id=user, k=3)["items"]:
+        taken = items[-1]["item_id"]
+        send(server, event(user, taken))
+        after = server.recommend(user_id=user, k=40)
+        assert taken not in [item["item_id"] for item in after["items"]]
+    assert after["reason"]
+
+
+@pytest.mark.parametrize("user", [0, 13, 5000])
+def test_answers_are_those_of_a_model_whose_log_holds_the_events(own_server, model, user):
+    server = own_server
+    draw = np.random.default_rng(user)
+    events = [
+        event(user, int(item), timestamp=NOW + n, rating=float(draw.integers(1, 6)))
+        for n, item in enumerate(draw.integers(0, 40, 6))
+    ]
+    events[3] |= {"weight": 0.5}
+    send(server, [events[n] for n in (3, 1, 0, 5, 2, 4)])  # in whatever order they arrive
+    found = server.recommend(user_id=user, k=12)
+    library = model.recommend(user, k=12, history=merged(model, user, events), filter_seen=True)
+    assert [item["item_id"] for item in found["items"]] == library["item_id"].to_list()
+    assert [item["score"] for item in found["items"]] == library["score"].to_list()
+    assert found["history_items"] == len(merged(model, user, events)["item_id"])
+    earlier = server.recommend(user_id=user, k=12, at=1_600_000_000 + 100 * 86_400)
+    before = model.recommend(user, k=12, at=1_600_000_000 + 100 * 86_400)
+    assert [item["item_id"] for item in earlier["items"]] == before["item_id"].to_list()
+
+
+def test_a_report_for_each_event(own_server):
+    server = own_server
+    good, bad = event(1, 2, timestamp=NOW), event("x", 2)
+    late = event(1, 2, timestamp=int(time.time()) + 10 * 86_400)
+    response = server.post("/v1/events", [good, bad, late, good, good | {"item_id": 3}])
+    assert response.status_code == 207
+    report = response.json()
+    assert [one["status"] for one in report["results"]] == ["stored", "rejected", "rejected", "duplicate", "conflict"]
+    assert [one["reason"] is None for one in report["results"]] == [True, False, False, True, False]
+    assert (report["stored"], report["duplicate"], report["conflict"], report["rejected"]) == (1, 1, 1, 2)
+    metrics = server.client.get("/metrics").text
+    assert 'shortlist_events_total{status="stored"} 1.0' in metrics
+
+
+def test_one_event_sent_by_ten_at_once_counts_once(own_server):
+    """Test 19, with the event's own id as the key."""
+    server = own_server
+    one = event(1, 2, timestamp=NOW)
+    with ThreadPoolExecutor(10) as pool:
+        answers = list(pool.map(lambda _: send(server, one), range(10)))
+    assert sum(answer["stored"] for answer in answers) == 1
+    assert sum(answer["duplicate"] for answer in answers) == 9
+    assert server.post("/v1/events", one | {"item_id": 9}).json()["conflict"] == 1
+    history = server.client.get("/v1/users/1/history").json()
+    assert [entry["item_id"] for entry in history["events"] if not entry["known_to_model"]] == [2]
+
+
+@pytest.mark.parametrize(
+    "body", [{"id": "1"}, [], [{"id": 1, "user_id": 1, "item_id": 1}], {"id": "1", "user_id": 1, "item_id": 1, "x": 1}]
+)
+def test_events_that_do_not_fit_the_schema(server, body):
+    assert server.post("/v1/events", body).status_code == 400
+
+
+def test_acknowledged_events_survive_kill_9(model_dir, tmp_path):
+    """Test 10, seen from outside."""
+    sent = 0
+    for _ in range(3):
+        with serving(model_dir, tmp_path / "log") as server:
+            assert server.client.get("/v1/users/7000/history").json()["total"] == sent
+            for _ in range(10):
+                sent += send(server, [event(7000, item, timestamp=NOW + sent) for item in (1, 2)])["stored"]
+            server.stop(signal.SIGKILL)
+
+
+# A user's data
+
+
+def test_history_tells_what_the_model_knows_and_what_came_since(own_server, model):
+    server = own_server
+    known = len(model.request([3]).queries.item_rows)
+    send(server, event(3, 8, timestamp=NOW, event="click", rating=2.0))
+    told = server.client.get("/v1/users/3/history?limit=2").json()
+    assert (told["total"], told["known_user"]) == (known + 1, True)
+    assert [entry["known_to_model"] for entry in told["events"]] == [True, False]
+    assert told["events"][-1] | {"weight": 1.0} == {
+        "item_id": 8,
+        "timestamp": NOW,
+        "rating": 2.0,
+        "weight": 1.0,
+        "event": "click",
+        "known_to_model": False,
+    }
+    assert server.client.get("/v1/users/999/history").json()["total"] == 0
+    assert server.client.get("/v1/users/nobody/history").status_code == 404
+
+
+def test_deletion_forgets_also_what_the_model_knows(own_server, model):
+    server = own_server
+    send(server, event(6, 8, timestamp=NOW))
+    assert server.recommend(user_id=6)["known_user"]
+    assert server.client.delete("/v1/users/6").json() == {"user_id": 6, "removed": 1}
+    answer = server.recommend(user_id=6, k=40)
+    assert (answer["known_user"], answer["history_items"], answer["returned"]) == (False, 0, 40)
+    assert [item["item_id"] for item in answer["items"]] == model.recommend(None, k=40)["item_id"].to_list()
+    assert server.client.get("/v1/users/6/history").json()["total"] == 0
+    send(server, event(6, 9, timestamp=NOW))  # somebody new, by that name
+    assert server.recommend(user_id=6)["history_items"] == 1
+
+
+# Items
+
+
+def test_a_new_item_takes_part_at_once(own_server, model):
+    server = own_server
+    told = server.client.put(
+        "/v1/items/500", json={"attributes": {"title": "Brand new", "year": 2031, "smell": "nice"}}
+    )
+    assert told.json()["waiting"] == ["smell"]
+    assert server.client.get("/v1/items", params={"search": "brand"}).json()["items"][0]["item_id"] == 500
+    (item,) = server.recommend(user_id=1, where="year > 2030")["items"]
+    assert (item["item_id"], item["sources"]) == (500, ["fallback"])
+    ranked = server.post("/v1/rank", {"user_id": 1, "items": [500, 1, 3]}).json()
+    assert {one["item_id"] for one in ranked["items"]} == {500, 1, 3}
+    everything = server.recommend(user_id=1, k=41, filter_seen=False)
+    assert (everything["returned"], everything["items"][-1]["item_id"]) == (41, 500)
+    send(server, event(1, 500))
+    assert server.recommend(user_id=1, where="year > 2030")["returned"] == 0  # seen
+    assert server.client.get("/v1/model").json()["overlay_items"] == 1
+
+
+def test_a_changed_item_is_filtered_by_what_it_is_now(own_server):
+    server = own_server
+    assert server.recommend(where="title == 'Renamed'")["returned"] == 0
+    server.client.put("/v1/items/3", json={"attributes": {"title": "Renamed", "year": 2000, "group": "odd"}})
+    (item,) = server.recommend(where="title == 'Renamed'")["items"]
+    assert item["item_id"] == 3
+    assert server.client.get("/v1/model").json()["overlay_items"] == 0
+
+
+@pytest.mark.parametrize(
+    "attributes", [{"year": "old"}, {"year": 1.5}, {"title": 7}, {"title": {"deep": 1}}, {"a" * 65: 1}, {"year": True}]
+)
+def test_attributes_of_another_kind_are_refused(server, attributes):
+    response = server.client.put("/v1/items/3", json={"attributes": attributes})
+    assert response.status_code == 400, response.text
+
+
+def test_items_and_events_are_there_after_a_restart(model_dir, tmp_path):
+    for _ in range(2):
+        with serving(model_dir, tmp_path / "log") as server:
+            server.client.put("/v1/items/500", json={"attributes": {"year": 2031}})
+            send(server, event(1, 7, timestamp=NOW))
+            assert server.recommend(where="year > 2030")["returned"] == 1
+    assert load(model_dir).digest
+
+
+def test_exposures_are_logged_if_wanted(model_dir, tmp_path):
+    from shortlist.serving.store.opening import open_store
+
+    with serving(model_dir, tmp_path / "log", "--log-exposures", "--log-users") as server:
+        server.post("/v1/recommend", {"user_id": 1, "k": 4}, headers={"X-Request-Id": "r-1"})
+        assert server.wait_for("request", request_id="r-1")["user_id"] == 1
+    store = open_store(f"sqlite:///{model_dir / 'events.db'}", read_only=True)
+    assert store.counts().exposures == 1
+    store.close()
