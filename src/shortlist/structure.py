@@ -206,7 +206,7 @@ def check_history_tower(source: HistoryTower, n_users: int, n_items: int, max_le
         ("gaps", (1 if len(source.gaps) == 1 else N_GAPS,)),
         ("projection", (d, d)),
         ("prior", (d,)),
-        ("user_vectors", (n_users + 1, d)),
+        ("user_vectors", (1 if len(source.user_vectors) == 1 else n_users + 1, d)),
         ("final_norm", (2, d)),
     ):
         _check_array(getattr(source, field), f"{name}.{field}", np.float32, shape)

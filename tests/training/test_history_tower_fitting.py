@@ -156,7 +156,10 @@ def test_an_id_without_an_event_counts_for_nothing(make_log):
     )
     assert tower.known_items.tolist() == [False, True, True, True, True]
     assert not tower.item_vectors[0].any()
-    assert not tower.user_vectors[2:].any()
+    assert tower.user_vectors.shape == (1, SMALL.dimension)  # nothing tells users apart
+    settings = msgspec.structs.replace(SMALL, user_dropout=0.0)
+    tower, _ = fit_history_tower(log, settings, seed=0, epochs=1)
+    assert tower.user_vectors.any(axis=1).tolist() == [True, False, False, False]  # a single event foretells nothing
 
 
 def test_same_seed_same_bits():

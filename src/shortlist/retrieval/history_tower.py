@@ -28,7 +28,8 @@ class HistoryTower(HistoryEncoder):
         gaps: float32 (n_gaps,), the g, by `gap_rows`; n_gaps = 1 where times are only an order.
         projection: float32 (d, d), the P.
         prior: float32 (d,).
-        user_vectors: float32 (n_users + 1, d), the u, from id and attributes; the last row is the unknown user's.
+        user_vectors: float32 (n_users + 1, d), the u, from id and attributes; the last row is the unknown user's. Where
+            nothing tells users apart, it is the only one.
         final_norm: float32 (2, d), scale and shift.
     """
 
@@ -55,6 +56,7 @@ class HistoryTower(HistoryEncoder):
         gaps = gap_rows(timestamps[-1] - timestamps, len(self.gaps))
         logits[:n] = y @ self.attention + self.distances[n - 1 :: -1] + self.gaps[gaps]
         shares = softmax(logits)
-        vector = (shares[:n] @ y) @ self.projection + shares[n] * self.prior + self.user_vectors[user_row]
+        user = self.user_vectors[user_row if user_row < len(self.user_vectors) - 1 else -1]
+        vector = (shares[:n] @ y) @ self.projection + shares[n] * self.prior + user
         query: Floats = layer_norm(vector, *self.final_norm)
         return query

@@ -128,7 +128,7 @@ class Towers(HistoryModel):
         self.weights = {
             "items": torch.from_numpy(items),
             "item_attributes": torch.zeros(self.item_attributes.matrix.shape[1], d + 1),
-            "users": torch.zeros(log.n_users, d),
+            "users": torch.zeros(log.n_users if settings.user_dropout < 1 else 0, d),
             "user_attributes": torch.zeros(self.user_attributes.matrix.shape[1], d),
             "attention": torch.zeros(d),
             "distances": torch.zeros(settings.max_length),
@@ -152,11 +152,12 @@ class Towers(HistoryModel):
         return ids * ~hidden[:, None] + self.item_attributes.vectors(rows, self.weights["item_attributes"])
 
     def _user_vectors(self, rows: Tensor) -> Tensor:
-        """(n, d): some users, most of them without their ids, some without their attributes."""
-        settings = self.settings
-        ids = self.rows("users", rows) * ~self._drawn(len(rows), settings.user_dropout)[:, None]
-        attributes = self.user_attributes.vectors(rows, self.weights["user_attributes"])
-        return ids + attributes * ~self._drawn(len(rows), settings.item_dropout)[:, None]
+        """(n, d): some users, a part of them without their ids, a part without their attributes."""
+        vectors = self.user_attributes.vectors(rows, self.weights["user_attributes"])
+        vectors = vectors * ~self._drawn(len(rows), self.settings.item_dropout)[:, None]
+        if len(self.weights["users"]):
+            vectors = vectors + self.rows("users", rows) * ~self._drawn(len(rows), self.settings.user_dropout)[:, None]
+        return vectors
 
     def _drawn(self, n: int, share: float) -> Tensor:
         return torch.from_numpy(self.rng.random(n) < share)
@@ -185,11 +186,15 @@ class Towers(HistoryModel):
 
     def encoder(self, weights: dict[str, Tensor]) -> HistoryTower:
         """An id without a training event counts for nothing."""
-        every_item, every_user = (torch.arange(len(weights[table])) for table in ("items", "users"))
+        every_item = torch.arange(len(self.known_items))
         items = weights["items"] * torch.from_numpy(self.touched_items)[:, None]
         items += self.item_attributes.vectors(every_item, weights["item_attributes"])
-        users = weights["users"] * torch.from_numpy(self.touched_users)[:, None]
-        users += self.user_attributes.vectors(every_user, weights["user_attributes"])
+        users = torch.zeros(0, self.settings.dimension)
+        if len(weights["users"]) or self.user_attributes.given.any():
+            every_user = torch.arange(len(self.touched_users))
+            users = self.user_attributes.vectors(every_user, weights["user_attributes"])
+            if len(weights["users"]):
+                users += weights["users"] * torch.from_numpy(self.touched_users)[:, None]
         arrays = {name: weight.numpy().copy() for name, weight in weights.items()}
         return HistoryTower(
             name=self.name,
