@@ -92,11 +92,12 @@ class Live:
         self.refused: tuple[str, str] | None = None
         self._lock = threading.Lock()
         self.one_version = (folder / "manifest.json").is_file()
+        begin = time.perf_counter()
         self.bundle = self._loaded()
         if store is not None:
             model = self.bundle.model
             store.require_id_kinds(model.user_vocabulary.kind, model.item_vocabulary.kind)
-        self._told(0.0)
+        self._told(time.perf_counter() - begin)
 
     def promoted(self) -> str | None:
         """The version that CURRENT names now; ``None`` = it cannot be read."""
