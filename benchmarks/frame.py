@@ -68,7 +68,9 @@ def main() -> int:
     protocol = arguments.protocol
     train, test = split(sl.movielens(DATA[protocol], arguments.data), protocol)
     started = time.perf_counter()
-    model = sl.train(train, protocol, {"preset": "fast", "seed": arguments.seed}, progress=lambda s: print(s, file=sys.stderr))
+    model = sl.train(
+        train, protocol, {"preset": "fast", "seed": arguments.seed}, progress=lambda s: print(s, file=sys.stderr)
+    )
     train_seconds = time.perf_counter() - started
     report = sl.evaluate(model, train, test, protocol=protocol, k=K)
     alone = sl.evaluate(source_alone(model, SOURCE[protocol]), train, test, protocol=protocol, k=K)

@@ -74,7 +74,9 @@ def test_shuffled_items_leave_nothing_to_find(dataset):
     from shortlist.data.synthetic import shuffled_items
 
     train, test = sl.split(shuffled_items(dataset), "random")
-    report = sl.evaluate(sl.train(train, "random", {"preset": "fast", "ranking": {"trees": {"max_trees": 40}}}), train, test)
+    report = sl.evaluate(
+        sl.train(train, "random", {"preset": "fast", "ranking": {"trees": {"max_trees": 40}}}), train, test
+    )
     stages = report.results[0].stages
     popularity = next(source for source in stages.sources if source.name == "popularity")
     assert popularity.model_minus_alone.interval.low < 0.01

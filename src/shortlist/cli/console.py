@@ -61,7 +61,9 @@ ProtocolOption = Annotated[
 ]
 ConfigOption = Annotated[
     str,
-    typer.Option("--config", help="A preset (default, best, fast, ratings, tutorial) or a TOML file.", autocompletion=completion.configs),
+    typer.Option(
+        "--config", help="default, best, fast, ratings, tutorial, or a TOML file.", autocompletion=completion.configs
+    ),
 ]
 SeedOption = Annotated[int | None, typer.Option("--seed", min=0, help="Of every random choice.")]
 ThreadsOption = Annotated[
