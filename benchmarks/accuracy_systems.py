@@ -93,8 +93,10 @@ def column(system: System, group: str, metric: str) -> Doubles:
 
 
 def best_source(record: dict[str, Any], group: str) -> str:
-    """The source that is best on validation: for new users, by the queries there of users who act just now."""
-    figures = validation_ndcg(record, "ndcg_fresh" if group == "fold_in" else "ndcg_at_10")
+    """The source that is best on validation: for warm users by the queries there of users who have been away, for new
+    users by those of users who act just now."""
+    kinds = {"warm": "ndcg_away", "fold_in": "ndcg_fresh"}
+    figures = validation_ndcg(record, kinds.get(group, "ndcg_at_10"))
     return max(figures, key=lambda name: figures[name])
 
 

@@ -98,7 +98,13 @@ def test_users_asked_at_several_cuts_count_once():
 
 def test_the_figure_of_a_source_on_validation_is_that_of_its_best_settings():
     trials = [
-        {"source": source, "settings": {"l": settings}, "ndcg_at_10": figure, "ndcg_fresh": 1 - figure}
+        {
+            "source": source,
+            "settings": {"l": settings},
+            "ndcg_at_10": figure,
+            "ndcg_away": figure,
+            "ndcg_fresh": 1 - figure,
+        }
         for source, settings, figure in (("a", 1, 0.2), ("a", 1, 0.4), ("a", 2, 0.5), ("a", 2, 0.0), ("b", 1, 0.1))
     ]
     assert validation_ndcg({"trials": trials}) == {"a": pytest.approx(0.3), "b": 0.1}
