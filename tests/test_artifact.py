@@ -212,9 +212,15 @@ def test_a_sealed_manifest_of_another_shape_is_refused(tmp_path, text):
 
 def test_a_newer_format_is_refused_before_its_files_are_looked_at(tmp_path):
     folder = save(tmp_path / "model").folder
-    resealed(folder, lambda fields: fields.update(format_version=2, something_new=True))
+    resealed(folder, lambda fields: fields.update(format_version=3, something_new=True))
     (folder / "mask.npy").unlink()
-    with pytest.raises(ArtifactError, match=r"format 2.*upgrade shortlist"):
+    with pytest.raises(ArtifactError, match=r"format 3.*upgrade shortlist"):
+        open_artifact(tmp_path / "model")
+
+
+def test_an_older_format_is_refused_with_what_to_do(tmp_path):
+    resealed(save(tmp_path / "model").folder, lambda fields: fields.update(format_version=1))
+    with pytest.raises(ArtifactError, match="has format 1, this version of shortlist reads 2; train the model again"):
         open_artifact(tmp_path / "model")
 
 

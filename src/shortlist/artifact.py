@@ -38,8 +38,11 @@ from shortlist.durable import lock, remove, sync_directory, write
 from shortlist.errors import ArtifactError
 from shortlist.packing import canonical_json, check_json
 
-FORMAT_VERSION = 1
-"""The version of the layout above that this package writes, and the newest it reads."""
+FORMAT_VERSION = 2
+"""The version of the layout above and of what the manifest holds: the one this package writes and reads.
+
+2: the share of places for new items.
+"""
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -377,6 +380,10 @@ def _read_manifest(folder: Path, name: str | None) -> _Manifest:
             raise ArtifactError(
                 f"{path} has format {written}, this version of shortlist reads up to {FORMAT_VERSION}; "
                 "upgrade shortlist, or save the model with this version"
+            )
+        if written < FORMAT_VERSION:
+            raise ArtifactError(
+                f"{path} has format {written}, this version of shortlist reads {FORMAT_VERSION}; train the model again"
             )
         manifest = msgspec.convert(fields, _Manifest)
         intact = (
