@@ -95,7 +95,7 @@ def recall(
     sources: tuple[Source, ...], fallback: Source, shift: Shift, figures: dict[str, float]
 ) -> tuple[float, float]:
     """Of the union of all proposals, and of the candidates."""
-    votes = np.array([figures[source.name] for source in sources]) / max(figures.values())
+    votes = (np.array([figures[source.name] for source in sources]) / max(figures.values())) ** 3
     in_union = in_candidates = 0
     wanted = np.repeat(np.arange(len(shift.relevant)), shift.relevant.counts)
     pairs = wanted * shift.history.n_items + shift.relevant.item_rows
