@@ -163,7 +163,7 @@ class RetrievalSettings(Struct, frozen=True):
     content: ContentSettings = ContentSettings()
     repeats: RepeatsSettings = RepeatsSettings()
     two_tower: TwoTowerSettings = TwoTowerSettings()
-    history_tower: HistoryTowerSettings = HistoryTowerSettings(cells=60_000_000_000)
+    history_tower: HistoryTowerSettings = HistoryTowerSettings(cells=40_000_000_000)
     sequence: SequenceSettings = SequenceSettings()
 
 
@@ -183,7 +183,7 @@ class TreesSettings(Struct, frozen=True):
     depth: Annotated[int, Meta(ge=1, le=10)] = 6
     learning_rate: Positive = 0.05
     negatives: Annotated[int, Meta(ge=0)] = 100
-    most_rows: Count = 1_000_000
+    most_rows: Count = 800_000
     step: Count = 40
 
 
@@ -265,7 +265,9 @@ PRESETS: dict[str, Config] = {
     "best": Config(
         preset="best",
         retrieval=RetrievalSettings(
-            sources=(*RetrievalSettings().sources, "sequence"), sequence=SequenceSettings(cells=100_000_000_000)
+            sources=(*RetrievalSettings().sources, "sequence"),
+            history_tower=HistoryTowerSettings(cells=60_000_000_000),
+            sequence=SequenceSettings(cells=100_000_000_000),
         ),
         ranking=RankingSettings(
             rating_factorization=RatingFactorizationSettings(
