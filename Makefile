@@ -46,7 +46,7 @@ build: $(DEV_INSTALLED) ## the wheel, into dist/
 	$(PIP) wheel -qq --no-deps --wheel-dir dist .
 	@ls dist
 
-install: $(RUN_INSTALLED) ## only what is needed to train and recommend
+install: $(RUN_INSTALLED) ## only what is needed to train, recommend and serve
 
 install-dev: $(DEV_INSTALLED) ## the same with the developer tools
 
@@ -62,8 +62,8 @@ $(BIN)/python:
 	@$(PYTHON) -m venv --clear $(VENV)
 
 $(RUN_INSTALLED): pyproject.toml constraints.txt | $(BIN)/python
-	@echo "installing shortlist and its trainers into $(VENV) (about 1.5 GB on disk; minutes the first time)"
-	@$(INSTALL) '.[train]'
+	@echo "installing shortlist, its trainers and its server into $(VENV) (about 1.5 GB on disk; minutes the first time)"
+	@$(INSTALL) '.[train,serve]'
 	@touch $@
 
 $(DEV_INSTALLED): pyproject.toml constraints.txt | $(BIN)/python
