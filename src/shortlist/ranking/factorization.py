@@ -168,14 +168,20 @@ class RatingFactorization:
         """Whose vectors count for each query: the fitted ones or, where the history knows more, those it says."""
         fitted = np.where(queries.user_rows >= 0, queries.user_rows, len(self.users))
         n_rated = np.bincount(queries.event_queries[~np.isnan(queries.ratings)], minlength=len(queries))
-        more = (queries.lengths > 0) & (n_rated > np.append(self.rated_counts, -1)[fitted])
-        vectors = np.append(self.users, self.newcomer[None], axis=0)[fitted]
-        variances = self.user_variances[fitted]
-        groups = np.append(self.user_groups, self._group(self.spread))[fitted].astype(np.int32)
-        days = self.usual_days[fitted]
+        counts, usual = self._with_newcomer
+        more = (queries.lengths > 0) & (n_rated > counts[fitted])
+        vectors, variances = usual.vectors[fitted], usual.variances[fitted]
+        groups, days = usual.groups[fitted], usual.days[fitted]
         for q in np.flatnonzero(more).tolist():
             vectors[q], variances[q], groups[q], days[q] = self._from_history(queries.block(q, q + 1))
         return Askers(vectors, variances, groups, days)
+
+    @cached_property
+    def _with_newcomer(self) -> tuple[Rows, Askers]:
+        """The rated counts and what is known of all users, then, in the last row, of somebody without a history."""
+        groups = np.append(self.user_groups, self._group(self.spread)).astype(np.int32)
+        vectors = np.append(self.users, self.newcomer[None], axis=0)
+        return np.append(self.rated_counts, -1), Askers(vectors, self.user_variances, groups, self.usual_days)
 
     def _group(self, spread: float) -> int:
         group: int = np.searchsorted(self.group_edges, np.float32(spread), side="right").item()

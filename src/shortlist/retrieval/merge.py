@@ -1,6 +1,7 @@
 """Several sources, one candidate set: the union, scored by every source, in the order of reciprocal-rank fusion."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -40,21 +41,16 @@ def retrieve(
         new_share: of the places, in [0, 1], kept for proposed items that the fallback knows nothing of. For an item
             without events only a source that reads attributes has a vote; the others would leave it no room.
     """
-    tables = [source.distinct_scores(queries) for source in sources]
-    proposed = []
-    for source, (rows, places) in zip(sources, tables, strict=True):
-        catalogue = rows[places]  # (n_queries, n_items)
-        proposed.append(select_top(catalogue, n, source.proposable(catalogue, allowed)))
+    tables = Tables.of(sources, queries)
+    proposed = tables.proposed(sources, n, allowed)  # (n_sources, n_queries, n_items)
     union = np.logical_or.reduce(proposed)
     top_ups = _top_ups(union, fallback, queries, allowed, n)
     for q, items in top_ups.items():
         union[q, items] = True
     query_rows, item_rows = np.divmod(np.flatnonzero(union), union.shape[1])
     bounds = np.searchsorted(query_rows, np.arange(len(queries) + 1))
-    scores = [rows[places[query_rows], item_rows] for rows, places in tables]
-    ranks = np.stack(
-        [catalogue_ranks(rows, places[query_rows], s) for (rows, places), s in zip(tables, scores, strict=True)], axis=1
-    )  # (n_union, n_sources)
+    scores = tables.scores(query_rows, item_rows)  # (n_union, n_sources)
+    ranks = tables.ranks(bounds, scores)
     fused = fuse(ranks, union.shape[1], None if weights is None else weights[query_rows])
     for q, items in top_ups.items():
         found_at = bounds[q] + np.searchsorted(item_rows[bounds[q] : bounds[q + 1]], items)
@@ -65,18 +61,85 @@ def retrieve(
         new = np.isnan(known[moments[query_rows], item_rows])
     best = _best(fused, new, bounds, n, n_new)
     query_rows, item_rows = query_rows[best], item_rows[best]
-    standardised = [
-        standardise(rows, places[query_rows], s[best]) for (rows, places), s in zip(tables, scores, strict=True)
-    ]
+    scores = scores[best]
     return Candidates(
         np.concatenate([[0], np.cumsum(np.minimum(np.diff(bounds), n))]),
         item_rows.astype(np.int32),
         np.maximum(fused[best], 0),
-        np.stack([s[best] for s in scores], axis=1),
-        np.stack(standardised, axis=1),
+        scores,
+        tables.standardised(query_rows, scores),
         ranks[best],
-        np.stack([p[query_rows, item_rows] for p in proposed], axis=1),
+        np.ascontiguousarray(proposed[:, query_rows, item_rows].T),
     )
+
+
+@dataclass(frozen=True)
+class Tables:
+    """What every source says of the whole catalogue for a batch of queries, in one table.
+
+    Attributes:
+        rows: float32 (n_rows, n_items), first the rows of one source, then those of the next; ``nan`` = no evidence.
+        places: int64 (n_sources, n_queries), the row with a source's scores for a query; several may share one.
+    """
+
+    rows: Floats
+    places: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, sources: Sequence[Source], queries: Queries) -> "Tables":
+        tables = [source.distinct_scores(queries) for source in sources]
+        starts = np.cumsum([0, *(len(rows) for rows, _ in tables)])
+        return cls(
+            np.concatenate([rows for rows, _ in tables]),
+            np.stack([start + places for start, (_, places) in zip(starts.tolist(), tables, strict=False)]),
+        )
+
+    def proposed(self, sources: Sequence[Source], n: int, allowed: Mask) -> Mask:
+        """bool (n_sources, n_queries, n_items): each source's n best allowed items with evidence in favour."""
+        n_sources, n_queries = self.places.shape
+        scores = self.rows[self.places.ravel()]  # (n_sources * n_queries, n_items)
+        floors = np.repeat(np.array([source.proposes_above for source in sources], dtype=np.float32), n_queries)
+        favoured = (scores > floors[:, None]) & np.tile(allowed, (n_sources, 1))
+        return select_top(scores, n, favoured).reshape(n_sources, *allowed.shape)
+
+    def scores(self, query_rows: NDArray[np.int64], item_rows: NDArray[np.int64]) -> Floats:
+        """float32 (n, n_sources): of pairs of query and item."""
+        return np.ascontiguousarray(self.rows[self.places[:, query_rows], item_rows].T)
+
+    def ranks(self, bounds: NDArray[np.int64], scores: Floats) -> NDArray[np.int32]:
+        """int32 (n, n_sources): 1 + number of catalogue items with a higher score; n_items + 1 where it is ``nan``.
+
+        Args:
+            bounds: int64 (n_queries + 1,): query q's pairs are ``bounds[q]:bounds[q + 1]``.
+            scores: float32 (n, n_sources), of those pairs.
+        """
+        ascending = np.sort(self.rows, axis=1)  # nan last
+        n_items = self.rows.shape[1]
+        n_known = n_items - np.isnan(self.rows).sum(axis=1)
+        ranks = np.empty(scores.shape[::-1], dtype=np.int32)
+        for source, asked in enumerate(np.ascontiguousarray(scores.T)):
+            for row, (start, stop) in zip(self.places[source].tolist(), pairwise(bounds.tolist()), strict=True):
+                known, order = ascending[row, : n_known[row]], start + np.argsort(asked[start:stop])
+                ranks[source, order] = (
+                    len(known) + 1 - known.searchsorted(asked[order], side="right")
+                )  # in order: faster
+        ranks[np.isnan(scores.T)] = n_items + 1
+        return np.ascontiguousarray(ranks.T)
+
+    def standardised(self, query_rows: NDArray[np.int64], scores: Floats) -> Floats:
+        """float32 (n, n_sources): standard deviations above the mean of the items that the source has evidence for.
+
+        `NO_EVIDENCE` where the score is ``nan``, at least `NO_EVIDENCE` + 1 elsewhere; 0 where all scores are equal.
+        """
+        known = ~np.isnan(self.rows)
+        n_known = np.maximum(known.sum(axis=1), 1)
+        values = np.where(known, self.rows, 0).astype(np.float64)
+        mean = values.sum(axis=1) / n_known
+        variance = np.square(values).sum(axis=1) / n_known - mean**2
+        deviation = np.sqrt(np.maximum(variance, 1e-14 * mean**2 + 1e-30))  # float32 tells no smaller spread from none
+        places = self.places[:, query_rows].T  # (n, n_sources)
+        z = (scores - mean[places]) / deviation[places]
+        return np.where(np.isnan(scores), NO_EVIDENCE, np.maximum(z, NO_EVIDENCE + 1)).astype(np.float32)
 
 
 def _top_ups(union: Mask, fallback: Source, queries: Queries, allowed: Mask, n: int) -> dict[int, Rows]:
@@ -127,49 +190,3 @@ def fuse(ranks: NDArray[np.int32], n_items: int, weights: Weights | None = None)
     for source in range(ranks.shape[1]):  # one by one: a row's sum does not depend on the batch
         fused += votes[:, source] if weights is None else votes[:, source] * weights[:, source]
     return fused
-
-
-def catalogue_ranks(catalogue: Floats, rows: NDArray[np.int64], scores: Floats) -> NDArray[np.int32]:
-    """int32 (n,): 1 + number of catalogue items with a higher score; n_items + 1 where the score is ``nan``.
-
-    Args:
-        catalogue: float32 (n_rows, n_items).
-        rows: int64 (n,), the row of each score; fastest where equal ones stand together.
-        scores: float32 (n,), each one an entry of its row.
-
-    >>> catalogue_ranks(np.array([[5, 7, 7, np.nan]], dtype=np.float32), np.zeros(2, int), np.array([5, np.nan]))
-    array([3, 5], dtype=int32)
-    """
-    ascending = np.sort(catalogue, axis=1)  # nan last
-    n_known = catalogue.shape[1] - np.isnan(catalogue).sum(axis=1)
-    lower_or_equal = np.empty(len(scores), dtype=np.int64)
-    changes = np.flatnonzero(np.diff(rows)) + 1
-    for start, stop in pairwise([0, *changes.tolist(), len(scores)] if len(scores) else []):
-        row = rows[start]
-        lower_or_equal[start:stop] = ascending[row, : n_known[row]].searchsorted(scores[start:stop], side="right")
-    ranks: NDArray[np.int32] = (n_known[rows] - lower_or_equal + 1).astype(np.int32)
-    ranks[np.isnan(scores)] = catalogue.shape[1] + 1
-    return ranks
-
-
-def standardise(catalogue: Floats, rows: NDArray[np.int64], scores: Floats) -> Floats:
-    """float32 (n,): standard deviations above the mean of the items for which the source has evidence.
-
-    `NO_EVIDENCE` where the score is ``nan``, at least `NO_EVIDENCE` + 1 elsewhere; 0 where all scores are equal.
-
-    Args:
-        catalogue: float32 (n_rows, n_items).
-        rows: int64 (n,), the row of each score.
-        scores: float32 (n,), each one an entry of its row.
-
-    >>> standardise(np.array([[1, 3, np.nan]], dtype=np.float32), np.zeros(2, int), np.array([3, np.nan]))
-    array([  1., -10.], dtype=float32)
-    """
-    known = ~np.isnan(catalogue)
-    n_known = np.maximum(known.sum(axis=1), 1)
-    values = np.where(known, catalogue, 0).astype(np.float64)
-    mean = values.sum(axis=1) / n_known
-    variance = np.square(values).sum(axis=1) / n_known - mean**2
-    deviation = np.sqrt(np.maximum(variance, 1e-14 * mean**2 + 1e-30))  # float32 tells no smaller spread from none
-    z = (scores - mean[rows]) / deviation[rows]
-    return np.where(np.isnan(scores), NO_EVIDENCE, np.maximum(z, NO_EVIDENCE + 1)).astype(np.float32)

@@ -71,7 +71,7 @@ class FoldedVectors(Source):
 
     def score_catalogue(self, queries: Queries) -> Floats:
         scores = np.full((len(queries), len(self.item_vectors)), np.nan, dtype=np.float32)
-        history = queries.history_matrix(len(self.item_vectors), self.decay).copy()  # it shares the queries' item rows
+        history = queries.history_matrix(len(self.item_vectors), self.decay)
         history.sum_duplicates()
         for q in range(len(queries)):
             events = slice(history.indptr[q], history.indptr[q + 1])
