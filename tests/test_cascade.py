@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from quick_models import SMALL, TUTORIAL, fit, with_trees
-from shortlist.cascade import QUERIES_AT_ONCE
 from shortlist.config import load_config
 from shortlist.data.dataset import Dataset
 from shortlist.data.synthetic import chain, shop, two_tastes
 from shortlist.errors import DataError, QueryError
+from shortlist.stages import QUERIES_AT_ONCE
 from shortlist.training.schedule import train
 
 SCHEMA = {

@@ -24,10 +24,8 @@ from shortlist.requests import Events, History, Request, Users, parse_ids, parse
 from shortlist.retrieval.item_item import ItemItem
 from shortlist.retrieval.merge import retrieve
 from shortlist.retrieval.popularity import Popularity
-from shortlist.stages import Candidates, Queries, Ranker, Source, stored_queries
+from shortlist.stages import QUERIES_AT_ONCE, Candidates, Queries, Ranker, Source, stored_queries
 from shortlist.topk import top_k
-
-QUERIES_AT_ONCE = 128
 
 
 @dataclass(frozen=True)
@@ -191,7 +189,7 @@ class Cascade:
         filter_seen = self.filter_seen if filter_seen is None else filter_seen
         ranked: list[Ranked] = []
         n_allowed: list[int] = []
-        for start, queries in request.queries.blocks(QUERIES_AT_ONCE):
+        for start, queries in request.queries.catalogue_blocks(len(self.items)):
             seen = request.seen.block(start, start + len(queries)) if filter_seen else None
             mask = allowed_masks(allowed, len(queries), seen)
             ranked += self.rank(queries, mask, k)

@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 from shortlist.data.log import Floats, Log, Mask, Rows, Times
 from shortlist.topk import ordered, select_top
 
+QUERIES_AT_ONCE = 128
+CELLS_AT_ONCE = 2**21
 RESOLUTION = np.float32(2.0**-24)
 """Half the distance from 1 to the next float32."""
 
@@ -130,6 +132,10 @@ class Queries:
             np.concatenate([self.ratings, more.ratings]),
             np.concatenate([self.weights, more.weights]),
         )
+
+    def catalogue_blocks(self, n_items: int) -> Iterator[tuple[int, "Queries"]]:
+        """`blocks` of a size such that each source's scores of the whole catalogue take at most 8 MB."""
+        return self.blocks(max(1, min(QUERIES_AT_ONCE, CELLS_AT_ONCE // max(n_items, 1))))
 
     def blocks(self, size: int) -> Iterator[tuple[int, "Queries"]]:
         """``(start, block)`` for consecutive blocks of at most ``size`` queries."""

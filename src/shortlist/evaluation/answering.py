@@ -21,7 +21,6 @@ from shortlist.stages import Candidates, Queries
 
 DEPTH = 100
 """How long the lists are that row-level accuracy is read from."""
-QUERIES_AT_ONCE = 128
 Model = Any  # a Cascade (modules of evaluation do not import it), or a callable (user_ids, k) -> lists
 
 
@@ -65,7 +64,7 @@ def answer_cascade(
     answers = Answers(_empty(len(request.queries), k), _empty(len(request.queries), depth))
     stages: list[dict[str, PerUser]] = []
     shortlists: list[Rows] = []
-    for start, queries in request.queries.blocks(QUERIES_AT_ONCE):
+    for start, queries in request.queries.catalogue_blocks(len(model.items)):
         stop = start + len(queries)
         allowed = allowed_items(request.seen if filter_seen else None, start, stop, len(model.items))
         started = time.perf_counter()

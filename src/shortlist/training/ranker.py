@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shortlist.cascade import QUERIES_AT_ONCE, FirstStage
+from shortlist.cascade import FirstStage
 from shortlist.config import Config, TreesSettings
 from shortlist.data.log import Floats, Mask
 from shortlist.data.log import Rows as ItemRows
@@ -110,7 +110,7 @@ def shift_rows(first: FirstStage, names: tuple[str, ...], shift: Shift, n: int, 
     relevant, n_items = shift.relevant, shift.history.n_items
     wanted = np.repeat(np.arange(len(relevant)), relevant.counts) * n_items + relevant.item_rows
     features, labels, query_rows, item_rows = [], [], [], []
-    for start, queries in shift.queries.blocks(QUERIES_AT_ONCE):
+    for start, queries in shift.queries.catalogue_blocks(shift.history.n_items):
         allowed = shift.allowed(start, start + len(queries), filter_seen)
         candidates = first.retrieve(queries, allowed, n)
         rows = candidates.query_rows + start
