@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from shortlist.errors import LeakageError as LeakageError
     from shortlist.errors import MissingExtraError as MissingExtraError
     from shortlist.errors import QueryError as QueryError
+    from shortlist.errors import RulesError as RulesError
     from shortlist.errors import ShortlistError as ShortlistError
     from shortlist.evaluation.compare import compare as compare
     from shortlist.evaluation.compare import compare_models as compare_models
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
     from shortlist.evaluation.protocol import evaluate as evaluate
     from shortlist.evaluation.report import Report as Report
     from shortlist.evaluation.rolling import evaluate_rolling as evaluate_rolling
+    from shortlist.rules.parsing import Rules as Rules
+    from shortlist.rules.parsing import read_rules as read_rules
     from shortlist.saving import load as load
     from shortlist.training.schedule import train as train
 
@@ -56,6 +59,8 @@ _HOME = {
     "LeakageError": "errors",
     "MissingExtraError": "errors",
     "QueryError": "errors",
+    "Rules": "rules.parsing",
+    "RulesError": "errors",
     "ShortlistError": "errors",
     "Cascade": "cascade",
     "Config": "config",
@@ -73,6 +78,7 @@ _HOME = {
     "load": "saving",
     "load_config": "config",
     "movielens": "data.movielens",
+    "read_rules": "rules.parsing",
     "split": "data.split",
     "split_rolling": "data.split",
     "train": "training.schedule",

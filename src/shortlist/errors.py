@@ -7,6 +7,7 @@
     │   └── LeakageError       the same event in training and test, or a training event after the cut
     ├── ConfigError        a setting that does not exist or cannot have that value
     ├── QueryError         a request: an unknown column in `where`, a bad `k`, a history of the wrong shape
+    │   └── RulesError     a file or text of rules that cannot be used, with line numbers
     ├── ArtifactError      a saved model that is incomplete, altered or from a newer version
     ├── DownloadError      a data set that could not be fetched
     ├── StoreError         the store of events: an address it cannot open, a write it cannot take
@@ -18,7 +19,9 @@ know only the built-in tree catch them.
 """
 
 import importlib
+from collections.abc import Sequence
 from types import ModuleType
+from typing import Any
 
 
 class ShortlistError(Exception):
@@ -39,6 +42,19 @@ class ConfigError(ShortlistError, ValueError):
 
 class QueryError(ShortlistError, ValueError):
     """A request cannot be answered as asked."""
+
+
+class RulesError(QueryError):
+    """Rules cannot be used.
+
+    Args:
+        message: one line per problem.
+        findings: the problems; see `shortlist.rules.findings`.
+    """
+
+    def __init__(self, message: str, findings: Sequence[Any] = ()) -> None:
+        super().__init__(message)
+        self.findings = tuple(findings)
 
 
 class ArtifactError(ShortlistError, ValueError):
