@@ -55,7 +55,7 @@ def pack(component: Any) -> tuple[dict[str, Any], dict[str, Array]]:
 
 
 def unpack(cls: type[T], meta: Mapping[str, Any], arrays: Mapping[str, Array]) -> T:
-    """The dataclass that `pack` took apart.
+    """The dataclass that `pack` took apart. A field whose default is ``None`` may be missing: it came later.
 
     Raises:
         ArtifactError: a field is missing, unknown, or not of the type that the class declares (for arrays the kind
@@ -69,9 +69,10 @@ def unpack(cls: type[T], meta: Mapping[str, Any], arrays: Mapping[str, Array]) -
     Scale(names=('a', 'b'), values=array([1, 2]))
     """
     fields = {field.name for field in _fields(cls)}
+    needed = {field.name for field in _fields(cls) if field.default is not None}
     own = {name: array for name, array in arrays.items() if "/" not in name}
     inside = {name.partition("/")[0] for name in arrays if "/" in name}
-    if {*meta, *own} != fields or own.keys() & meta.keys() or not inside <= meta.keys():
+    if not needed <= {*meta, *own} <= fields or own.keys() & meta.keys() or not inside <= meta.keys():
         raise ArtifactError(f"{cls.__name__} has the fields {sorted(fields)}, the saved one {sorted([*meta, *arrays])}")
     hints = typing.get_type_hints(cls)
     values: dict[str, Any] = {name: _array(cls, name, hints[name], array) for name, array in own.items()}

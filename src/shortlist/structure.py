@@ -277,6 +277,10 @@ def _check_ranker(model: Cascade) -> None:
         _check_array(trees.split_features, "trees.split_features", np.int32, (None, None))
         _check_array(trees.borders, "trees.borders", np.float32, (None, None))
         _check_array(trees.leaf_values, "trees.leaf_values", np.float64, (None, None))
+        if trees.leaf_weights is not None:
+            _check_array(trees.leaf_weights, "trees.leaf_weights", np.float32, (None, None))
+            counted = trees.leaf_weights.min(initial=0) >= 0 and (trees.leaf_weights.sum(axis=1) > 0).all()
+            _require(counted and np.isfinite(trees.leaf_weights).all(), "trees.leaf_weights: no counts of rows")
         n_parts = len(ranker.source_features)
         sizes = {n_parts, len(ranker.ranker_weights), len(ranker.source_weights)}
         _require(sizes in ({1}, {2}), f"blend: expected one or two parts, got {sizes}")

@@ -82,8 +82,8 @@ class Exported:
 
 
 def test_scale_bias_and_a_tree_without_a_question():
-    deep = {"splits": [{"float_feature_index": 1, "border": 0.5}], "leaf_values": [3, 5]}
-    trees = as_arrays(Exported([{"splits": None, "leaf_values": [7]}, deep], [2.0, [0.25]]), ("a", "b"))
+    deep = {"splits": [{"float_feature_index": 1, "border": 0.5}], "leaf_values": [3, 5], "leaf_weights": [1, 2]}
+    trees = as_arrays(Exported([{"splits": None, "leaf_values": [7], "leaf_weights": [3]}, deep], [2.0, [0.25]]), ("a", "b"))
     features = np.array([[9, 0], [9, 1]], dtype=np.float32)
     assert trees.score(features).tolist() == [2 * (7 + 3) + 0.25, 2 * (7 + 5) + 0.25]
 

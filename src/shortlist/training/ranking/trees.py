@@ -63,15 +63,17 @@ def as_arrays(model: Any, names: tuple[str, ...]) -> Trees:
     split_features = np.zeros((len(trees), depth), dtype=np.int32)
     borders = np.full((len(trees), depth), np.inf, dtype=np.float32)
     leaf_values = np.zeros((len(trees), 2**depth))
+    leaf_weights = np.zeros((len(trees), 2**depth), dtype=np.float32)
     for t, tree in enumerate(trees):
         for level, split in enumerate(tree["splits"] or ()):
             split_features[t, level] = split["float_feature_index"]
             borders[t, level] = split["border"]
         leaf_values[t, : len(tree["leaf_values"])] = tree["leaf_values"]
+        leaf_weights[t, : len(tree["leaf_weights"])] = tree["leaf_weights"]
     leaf_values *= scale
     if len(trees):
         leaf_values[0] += bias
-    return Trees(names, split_features, borders, leaf_values)
+    return Trees(names, split_features, borders, leaf_values, leaf_weights)
 
 
 def first_trees(trees: Trees, n: int) -> Trees:
@@ -108,4 +110,5 @@ def _part(trees: Trees, start: int, stop: int) -> Trees:
         trees.split_features[start:stop],
         trees.borders[start:stop],
         trees.leaf_values[start:stop],
+        None if trees.leaf_weights is None else trees.leaf_weights[start:stop],
     )
