@@ -74,14 +74,15 @@ def recommend(
     items = fitted.item_vocabulary
     asked: dict[str, Any] = {
         "k": k,
-        "at": None if at is None else _moment(at),
+        "at": None if at is None else moment(at),
         "history": _item_ids(history, items) if history else None,
         "include_items": _item_ids(include, items) if include else None,
         "exclude_items": _item_ids(exclude, items) if exclude else None,
         "where": where,
         "filter_seen": filter_seen,
     }
-    ids = fitted.users["user_id"].to_list() if everyone else [_id(u, fitted.user_vocabulary.kind) for u in users or []]
+    kind = fitted.user_vocabulary.kind
+    ids = fitted.users["user_id"].to_list() if everyone else [typed_id(user, kind) for user in users or []]
     if history and ids:
         check_user(ids[0], history, fitted)
     if out is not None:
@@ -115,7 +116,7 @@ def check_user(user: int | str, history: list[str], model: Cascade) -> None:
     """
     if model.user_vocabulary.rows([user])[0] >= 0:
         say(f"user {user}, with this history in place of the stored one: {', '.join(history)}")
-    elif model.item_vocabulary.rows([_id(str(user), model.item_vocabulary.kind)])[0] >= 0:
+    elif model.item_vocabulary.rows([typed_id(str(user), model.item_vocabulary.kind)])[0] >= 0:
         raise QueryError(
             f"{user!r} was taken for a user, whom the model does not know; it knows such an item. If it belongs to the "
             f"history, write --history {','.join([*history, str(user)])}; for somebody unknown leave the user out"
@@ -193,7 +194,7 @@ def as_text(table: pl.DataFrame) -> str:
         return str(shown)
 
 
-def _moment(text: str) -> int | datetime:
+def moment(text: str) -> int | datetime:
     if text.isdigit():
         return int(text)
     try:
@@ -202,7 +203,7 @@ def _moment(text: str) -> int | datetime:
         raise QueryError(f"--at: expected Unix seconds or an ISO date such as 1998-04-01, got {text!r}") from error
 
 
-def _id(text: str, kind: str) -> int | str:
+def typed_id(text: str, kind: str) -> int | str:
     """A text from the command line as an id of the model's kind."""
     if kind == "integer":
         try:
@@ -216,9 +217,9 @@ def _item_ids(texts: list[str], vocabulary: Vocabulary) -> list[int | str]:
     """Item ids from the command line: one text is an item's id, or several with commas between them."""
     ids: list[int | str] = []
     for text in texts:
-        whole = _id(text, vocabulary.kind)
+        whole = typed_id(text, vocabulary.kind)
         if vocabulary.rows([whole])[0] >= 0:
             ids.append(whole)
         else:
-            ids += [_id(part.strip(), vocabulary.kind) for part in text.split(",") if part.strip()]
+            ids += [typed_id(part.strip(), vocabulary.kind) for part in text.split(",") if part.strip()]
     return ids
