@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar, Protocol
+from typing import ClassVar, NamedTuple, Protocol
 
 import numpy as np
 import scipy.sparse as sp
@@ -176,6 +176,19 @@ class Candidates:
         """int64 (n,): the query each candidate belongs to."""
         return np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
 
+    def of_query(self, q: int) -> "Candidates":
+        """The candidates of one query alone."""
+        own = slice(self.offsets[q], self.offsets[q + 1])
+        return Candidates(
+            self.offsets[q : q + 2] - self.offsets[q],
+            self.item_rows[own],
+            self.retrieval_scores[own],
+            self.scores[own],
+            self.standardised[own],
+            self.ranks[own],
+            self.proposers[own],
+        )
+
     def take(self, keep: Mask) -> "Candidates":
         """The candidates where a mask (n,) is true, in the same order."""
         counts = np.bincount(self.query_rows[keep], minlength=len(self.offsets) - 1)
@@ -205,6 +218,18 @@ class Candidates:
 
 NO_EVIDENCE = np.float32(-10.0)
 """The standardised score of an item for which a source has no evidence: below every real one."""
+
+
+class Contributions(NamedTuple):
+    """What each item of one history adds to a source's scores.
+
+    Attributes:
+        item_rows: int32 (m,), items of the history, each once.
+        amounts: float64 (n, m), a row for each item asked about: its sum is that item's score.
+    """
+
+    item_rows: Rows
+    amounts: NDArray[np.float64]
 
 
 class Source(ABC):
@@ -255,6 +280,15 @@ class Source(ABC):
         """The scores of any items, one array of item rows per query; ``nan`` = no evidence."""
         scores = self.score_catalogue(queries)
         return [scores[q][items[q]] for q in range(len(queries))]
+
+    def contributions(self, query: Queries, item_rows: Rows) -> Contributions | None:
+        """How the history's items make up the scores of some items; ``None`` = the scores are no sum over them.
+
+        Args:
+            query: one.
+            item_rows: int32 (n,). The amounts of an item without evidence mean nothing.
+        """
+        return None
 
 
 class Ranker(Protocol):

@@ -19,6 +19,9 @@ def ask_all(log, at=None):
 
 
 class SourceContract(ABC):
+    sums_over_history = False
+    """Whether its scores are sums over the history's items."""
+
     @abstractmethod
     def make_source(self, log):
         """The source, fitted on a log."""
@@ -94,6 +97,21 @@ class SourceContract(ABC):
         scores = self.source.score_catalogue(self.queries)
         for q, answered in enumerate(self.source.score(self.queries, items)):
             assert answered.tobytes() == scores[q, items[q]].tobytes()
+
+    def test_contributions_of_the_history_sum_to_the_scores(self):
+        scores = self.source.score_catalogue(self.mixed)
+        n_items = 0
+        for q in range(0, len(self.mixed), 3):
+            query, items = self.mixed.block(q, q + 1), np.flatnonzero(~np.isnan(scores[q])).astype(np.int32)[::-1]
+            found = self.source.contributions(query, items)
+            assert (found is not None) == self.sums_over_history
+            if found is not None:
+                assert found.amounts.shape == (len(items), len(found.item_rows))
+                assert len(set(found.item_rows.tolist())) == len(found.item_rows)
+                assert set(found.item_rows.tolist()) <= set(query.item_rows[query.weights > 0].tolist())
+                np.testing.assert_allclose(found.amounts.sum(axis=1), scores[q, items], rtol=1e-4, atol=1e-6)
+                n_items += len(items)
+        assert n_items > 100 or not self.sums_over_history
 
     def test_an_empty_batch_gives_an_empty_answer(self):
         nobody = self.queries.block(0, 0)

@@ -11,12 +11,16 @@ from shortlist.training.retrieval.als import confidence_matrix, fit_als, solve_s
 
 
 class TestAls(HistorySourceContract):
+    sums_over_history = True
+
     def make_source(self, log):
         return fit_als(log, regularisation=0.5, dimension=8)
 
 
 class TestAlsOfManyDimensions(HistorySourceContract):
     """More dimensions than a history has items, and the history decayed."""
+
+    sums_over_history = True
 
     def make_source(self, log):
         return fit_als(log, regularisation=0.5, dimension=48, iterations=2, decay=0.9)

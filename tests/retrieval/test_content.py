@@ -34,11 +34,15 @@ def catalogue(n=N_ITEMS, untouched=None):
 
 
 class TestContent(HistorySourceContract):
+    sums_over_history = True
+
     def make_source(self, log):
         return fit_content(log, catalogue(), dimension=8)
 
 
 class TestContentOfManyDimensions(HistorySourceContract):
+    sums_over_history = True
+
     def make_source(self, log):
         return fit_content(log, catalogue(), dimension=48, decay=0.9)
 

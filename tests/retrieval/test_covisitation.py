@@ -7,11 +7,15 @@ from shortlist.training.retrieval.covisitation import STEP_DECAY, count_covisits
 
 
 class TestCovisitation(HistorySourceContract):
+    sums_over_history = True
+
     def make_source(self, log):
         return fit_covisitation(log, window=12, popularity_power=0.25)
 
 
 class TestTakenUpTogether(HistorySourceContract):
+    sums_over_history = True
+
     def make_source(self, log):
         return fit_covisitation(log, window=0, popularity_power=0.5, decay=1.0)
 

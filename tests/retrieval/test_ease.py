@@ -9,11 +9,15 @@ from shortlist.training.retrieval.ease import ease_weights, fit_ease, gram_matri
 
 
 class TestEase(HistorySourceContract):
+    sums_over_history = True
+
     def make_source(self, log):
         return fit_ease(log, regularisation=20.0, decay=0.9)
 
 
 class TestEaseOfFewNeighbours(HistorySourceContract):
+    sums_over_history = True
+
     def make_source(self, log):
         return fit_ease(log, regularisation=20.0, neighbours=25)
 

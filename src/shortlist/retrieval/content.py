@@ -9,8 +9,8 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from shortlist.data.dataset import attribute_kind
-from shortlist.data.log import Floats, Mask
-from shortlist.stages import Queries, Source
+from shortlist.data.log import Floats, Mask, Rows
+from shortlist.stages import Contributions, Queries, Source
 
 N_BUMPS = 16
 """Columns of a number or date: bumps over its ranks, so that neighbouring values share some."""
@@ -162,6 +162,14 @@ class Content(Source):
                 products = self.item_vectors @ ((w / total) @ self.item_vectors[items])  # (n_items,)
                 scores[q] = np.where(self.described, products, np.nan)
         return scores
+
+    def contributions(self, query: Queries, item_rows: Rows) -> Contributions:
+        """The terms of the mean: (w_p / Σ w) v_p · v_j, the events of a history item taken together."""
+        weights = query.weights * np.float64(self.decay) ** query.positions_from_end * self.described[query.item_rows]
+        taken, places = np.unique(query.item_rows[weights > 0], return_inverse=True)
+        of_item = np.bincount(places, weights[weights > 0], minlength=len(taken))  # (m,)
+        products = self.item_vectors[item_rows].astype(np.float64) @ self.item_vectors[taken].T  # (n, m)
+        return Contributions(taken.astype(np.int32), products * of_item / max(of_item.sum(), 1e-300))
 
 
 def _hashed_values(series: pl.Series, kind: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

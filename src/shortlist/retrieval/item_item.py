@@ -7,8 +7,8 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from shortlist.data.log import Floats
-from shortlist.stages import Queries, Source
+from shortlist.data.log import Floats, Rows
+from shortlist.stages import Contributions, Queries, Source
 
 MAX_DENSE_CELLS = 2**24
 """Up to here (64 MB) a well-filled matrix is multiplied as a dense one."""
@@ -72,6 +72,14 @@ class ItemItem(Source):
         scores = self.apply(queries.history_matrix(self.n_items, self.decay, self.latest))
         scores[scores == 0] = np.nan
         return scores
+
+    def contributions(self, query: Queries, item_rows: Rows) -> Contributions:
+        """The terms of the sum: weight · M[i, j], the events of a history item taken together."""
+        history = query.history_matrix(self.n_items, self.decay, self.latest)
+        history.sum_duplicates()
+        taken, weights = history.indices, history.data.astype(np.float64)
+        block = self.matrix[taken][:, item_rows].toarray()  # (m, n)
+        return Contributions(taken.astype(np.int32), block.T * weights)
 
 
 def keep_strongest(matrix: NDArray[np.float32], n: int) -> sp.csr_matrix:

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import lapack
 
-from shortlist.data.log import Floats, Mask
+from shortlist.data.log import Floats, Mask, Rows
 from shortlist.errors import DataError
-from shortlist.stages import Queries, Source
+from shortlist.stages import Contributions, Queries, Source
 
 MOST_MULTIPLICATIONS = 2**18
 """In one matrix product: OpenBLAS starts threads above it, which costs far more than so small a product saves."""
@@ -75,13 +75,30 @@ class FoldedVectors(Source):
         history.sum_duplicates()
         for q in range(len(queries)):
             events = slice(history.indptr[q], history.indptr[q + 1])
-            items, weights = history.indices[events], confidence(history.data[events])
-            counts = self.trained_items[items] & (weights > 0)
-            if counts.any():
-                vector = fold_in(self.item_vectors, items[counts], weights[counts], self.prior, self.ridge)
+            items, weights = self._evidence(history.indices[events], history.data[events])
+            if len(items):
+                vector = fold_in(self.item_vectors, items, weights, self.prior, self.ridge)
                 # One matrix-vector product per query, never a block: its bits do not depend on the batch.
                 scores[q] = np.where(self.trained_items, self.item_vectors @ vector, np.nan)
         return scores
+
+    def _evidence(self, items: Rows, weights: Floats) -> tuple[Rows, Floats]:
+        """The items of a history that count, and their confidence."""
+        weights = confidence(weights)
+        counts = self.trained_items[items] & (weights > 0)
+        return items[counts], weights[counts]
+
+    def contributions(self, query: Queries, item_rows: Rows) -> Contributions:
+        """The terms c_i v_jᵀ A⁻¹ v_i of x · v_j, with the matrix A of the whole history.
+
+        Hu, Koren and Volinsky 2008, "Collaborative filtering for implicit feedback datasets", section 5.
+        """
+        history = query.history_matrix(len(self.item_vectors), self.decay)
+        history.sum_duplicates()
+        taken, weights = self._evidence(history.indices, history.data)
+        system, _ = normal_equations(self.item_vectors, taken, weights, self.prior, self.ridge)
+        turned = np.linalg.solve(system.astype(np.float64), self.item_vectors[item_rows].T)  # (d, n)
+        return Contributions(taken.astype(np.int32), (turned.T @ self.item_vectors[taken].T) * weights)
 
 
 def confidence(weights: NDArray[np.floating]) -> Floats:
@@ -111,6 +128,18 @@ def fold_in(vectors: Floats, rows: NDArray[np.integer], weights: Floats, prior: 
     >>> fold_in(vectors, np.array([1]), np.array([1], dtype=np.float32), np.eye(2, dtype=np.float32), 1.0).round(3)
     array([0.   , 0.333], dtype=float32)
     """
+    system, target = normal_equations(vectors, rows, weights, prior, ridge)
+    _, solution, failed = lapack.sposv(system.T, target, lower=1, overwrite_a=1, overwrite_b=1)
+    if failed:
+        raise DataError(f"ALS: a system of {len(prior)} equations is not positive definite; more regularisation helps")
+    folded: Floats = solution
+    return folded
+
+
+def normal_equations(
+    vectors: Floats, rows: NDArray[np.integer], weights: Floats, prior: Floats, ridge: float
+) -> tuple[Floats, Floats]:
+    """float32 (d, d) and (d,): P + Σ c (v vᵀ + λI) and Σ c v, for the arguments of `fold_in`."""
     d = len(prior)
     system = prior.copy()
     system.ravel()[:: d + 1] += ridge * weights.sum()
@@ -120,8 +149,4 @@ def fold_in(vectors: Floats, rows: NDArray[np.integer], weights: Floats, prior: 
         part, c = vectors[rows[start : start + step]], weights[start : start + step]
         system += (part.T * c) @ part
         target += c @ part
-    _, solution, failed = lapack.sposv(system.T, target, lower=1, overwrite_a=1, overwrite_b=1)
-    if failed:
-        raise DataError(f"ALS: a system of {d} equations is not positive definite; more regularisation helps")
-    folded: Floats = solution
-    return folded
+    return system, target
