@@ -301,6 +301,12 @@ class Ranker(Protocol):
     def score(self, features: Floats) -> NDArray[np.float64]:
         """float64 (n,) from float32 (n, n_features); higher is better."""
 
+    def contributions(self, features: Floats) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """A base per row, float64 (n,), and what each feature adds to it, float64 (n, n_features).
+
+        Exact: a row's base and contributions sum to its score.
+        """
+
 
 def stored_queries(log: Log, user_rows: Rows, at: Times, *, strictly_before: bool = True) -> Queries:
     """One query per user, with the history that a log holds.

@@ -46,8 +46,18 @@ class RankerContract(ABC):
 
     def test_no_rows(self):
         assert self.ranker.score(self.features[:0]).shape == (0,)
+        bases, contributions = self.ranker.contributions(self.features[:0])
+        assert (bases.shape, contributions.shape) == ((0,), self.features[:0].shape)
+
+    def test_base_and_contributions_sum_to_the_score(self):
+        rows = self.features[:200]
+        bases, contributions = self.ranker.contributions(rows)
+        assert contributions.shape == rows.shape
+        np.testing.assert_allclose(bases + contributions.sum(axis=1), self.ranker.score(rows), rtol=0, atol=1e-9)
 
     def test_it_leaves_the_features_alone(self):
         before = self.features.tobytes()
         self.ranker.score(self.features)[:] = 0
+        for made in self.ranker.contributions(self.features):
+            made[:] = 0
         assert self.features.tobytes() == before

@@ -27,7 +27,7 @@ class TestTrees(RankerContract):
 
 class TestDeepTrees(RankerContract):
     def make_ranker(self):
-        return random_trees(1, 3, 12)
+        return random_trees(1, 3, 10)
 
 
 @settings(max_examples=60, deadline=None)

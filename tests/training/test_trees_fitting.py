@@ -43,6 +43,26 @@ def test_margins_are_catboosts(missing, from_average, depth):
     np.testing.assert_allclose(trees.score(new), own_margins(model, new), rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize("missing", [0.0, 0.3])
+def test_contributions_are_catboosts_with_all_training_rows_for_reference(missing):
+    features, labels = rows(0, n=300, missing=missing)
+    model = model_of(features, labels, iterations=12, depth=4)
+    new, _ = rows(1, n=20, missing=missing)
+    pools = catboost.Pool(new, np.arange(20) % 2), catboost.Pool(features, labels)
+    expected = model.get_feature_importance(pools[0], type="ShapValues", reference_data=pools[1])
+    trees = as_arrays(model, NAMES)
+    base, contributions = trees.contributions(new)
+    assert base == pytest.approx(trees.score(features).mean(), abs=1e-6)
+    np.testing.assert_allclose(contributions, expected[:, :-1], rtol=0, atol=1e-5)
+    np.testing.assert_allclose(base, expected[:, -1], rtol=0, atol=1e-5)
+
+
+def test_leaf_weights_count_the_training_rows():
+    features, labels = rows(0, n=300)
+    trees = first_trees(as_arrays(model_of(features, labels), NAMES), 7)
+    assert trees.leaf_weights.sum(axis=1).tolist() == [300] * 7
+
+
 def test_a_feature_missing_only_when_answering():
     features, labels = rows(0, missing=0.0)
     model = model_of(features, labels)
@@ -83,7 +103,9 @@ class Exported:
 
 def test_scale_bias_and_a_tree_without_a_question():
     deep = {"splits": [{"float_feature_index": 1, "border": 0.5}], "leaf_values": [3, 5], "leaf_weights": [1, 2]}
-    trees = as_arrays(Exported([{"splits": None, "leaf_values": [7], "leaf_weights": [3]}, deep], [2.0, [0.25]]), ("a", "b"))
+    trees = as_arrays(
+        Exported([{"splits": None, "leaf_values": [7], "leaf_weights": [3]}, deep], [2.0, [0.25]]), ("a", "b")
+    )
     features = np.array([[9, 0], [9, 1]], dtype=np.float32)
     assert trees.score(features).tolist() == [2 * (7 + 3) + 0.25, 2 * (7 + 5) + 0.25]
 

@@ -26,6 +26,10 @@ class Linear:
             total += weight * features[:, column].astype(np.float64)
         return total
 
+    def contributions(self, features: Floats) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """float64 (n,), the base, which is 0, and float64 (n, n_features), the terms of the sum."""
+        return np.zeros(len(features)), features * np.array(self.weights, dtype=np.float64)
+
 
 FUSION = Linear(("fusion",), (1.0,))
 BY_PREDICTED_RATING = Linear(("predicted_rating",), (1.0,))

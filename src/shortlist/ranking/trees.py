@@ -61,13 +61,13 @@ class Trees:
             scores[rows] = self._leaves(features[rows]).sum(axis=1)
         return scores
 
-    def contributions(self, features: Floats) -> tuple[float, NDArray[np.float64]]:
+    def contributions(self, features: Floats) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """The mean score of the training rows, and what each feature adds to it: exact Shapley values.
 
-        See `shortlist.ranking.shapley`; the base and a row's contributions sum to its score.
+        See `shortlist.ranking.shapley`; a row's base and contributions sum to its score.
 
         Returns:
-            The base, and float64 (n, n_features).
+            float64 (n,), the base, the same for all rows; and float64 (n, n_features).
 
         Raises:
             ArtifactError: the trees are deeper than `shapley.MAX_DEPTH`.
@@ -77,7 +77,7 @@ class Trees:
         parts = tables[np.arange(len(tables))[:, None], :, self._leaf_numbers(features)]  # (n_trees, n, depth)
         cells = np.arange(n)[:, None] * n_features + self.split_features[:, None, :]  # likewise
         sums = np.bincount(cells.ravel(), parts.ravel(), minlength=n * n_features)
-        return base, sums.reshape(n, n_features)
+        return np.full(n, base), sums.astype(np.float64).reshape(n, n_features)  # of no rows bincount makes integers
 
     @cached_property
     def _shapley(self) -> tuple[float, NDArray[np.float64]]:
@@ -88,9 +88,8 @@ class Trees:
             shares = shapley.possible_leaves(self.split_features, self.borders)
         else:
             shares = self.leaf_weights / self.leaf_weights.sum(axis=1, keepdims=True, dtype=np.float64)
-        return float((shares * self.leaf_values).sum()), shapley.shapley_tables(
-            self.split_features, self.leaf_values, shares
-        )
+        tables = shapley.shapley_tables(self.split_features, self.leaf_values, shares)
+        return float((shares * self.leaf_values).sum()), tables
 
     def _leaves(self, features: Floats) -> NDArray[np.float64]:
         """float64 (n, n_trees): the value of the leaf that each row reaches in each tree."""
