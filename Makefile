@@ -13,7 +13,7 @@ DEV_INSTALLED := $(VENV)/.installed-to-develop
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help quickstart test soak lint format types build install install-dev clean
+.PHONY: help quickstart demo browser test soak lint format types build install install-dev clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -22,6 +22,14 @@ help: ## this list
 
 quickstart: $(RUN_INSTALLED) ## install, then run both systems on MovieLens 100K and recommend films to user 42
 	@$(BIN)/shortlist quickstart $(QUICKSTART_ARGS)
+
+demo: quickstart ## the same, then serve what it made: the page is http://127.0.0.1:8000/
+	@echo "open http://127.0.0.1:8000/ (Ctrl-C ends it)"
+	@$(BIN)/shortlist serve models/ml-100k
+
+browser: ## Debian's Chromium, which the tests of the page drive; installed if it is missing (needs root)
+	@command -v chromium > /dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; } > /dev/null || { echo "make: Chromium could not be installed; the tests of the page need it (apt-get install chromium, as root)"; exit 1; }
+	@echo "$$(chromium --version --no-sandbox 2> /dev/null)"
 
 test: $(DEV_INSTALLED) ## install with the developer tools, then run all tests (PYTEST_ARGS="-k word" for some)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)

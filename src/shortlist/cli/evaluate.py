@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from shortlist.cascade import Cascade
     from shortlist.data.dataset import Dataset
     from shortlist.evaluation.gate import Verdict
+    from shortlist.evaluation.report import Report
     from shortlist.evaluation.rolling import RollingReport
 
 TARGETS = {"time": "window", "next": "next", "random": "random"}
@@ -82,12 +83,23 @@ def evaluate(
     gate: Annotated[
         bool, typer.Option("--gate", help="Exit with 1 if one is worse than the first for the headline's users.")
     ] = False,
+    keep_for: Annotated[
+        Path | None,
+        typer.Option(
+            "--for",
+            metavar="MODEL",
+            help="Keep the report for the current version of this model: the page of `shortlist serve` shows it.",
+            autocompletion=completion.files,
+        ),
+    ] = None,
     seed: SeedOption = None,
     threads: ThreadsOption = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Split a log, train on one part and judge every stage on the other; or judge saved models; or compare several."""
     data, systems = sort_out(what, config)
+    if keep_for is not None:
+        check_keep(keep_for, systems, windows)
     columns = (items, users, column, folder)
     dataset = None if data is None else read_data(data, *columns)
 
@@ -103,6 +115,8 @@ def evaluate(
         parts = cut(systems, dataset, exam, None if test is None else read_data(str(test), None, None, column, None))
         found = judge(systems, *parts, exam)
     verdicts = report(systems, found, as_json)
+    if keep_for is not None:
+        keep(keep_for, systems[0], found[systems[0]])
     worse = [name for name, one in verdicts.items() if one.word == "worse"]
     if gate and worse:
         raise typer.Exit(1)
@@ -126,6 +140,26 @@ def sort_out(what: list[str], config: str) -> tuple[str | None, list[str]]:
     if doubled:
         raise ConfigError(f"expected each model once, got {min(doubled)!r} twice")
     return (data[0] if data else None), systems
+
+
+def check_keep(model: Path, systems: list[str], windows: int | None) -> None:
+    from shortlist import artifact
+
+    if len(systems) > 1 or windows is not None:
+        raise ConfigError("--for keeps one report: name one model or preset, and no --windows")
+    if not artifact.versions(model):
+        raise ConfigError(f"--for: {model} has no versions; give the directory that `shortlist train --out` wrote")
+
+
+def keep(model: Path, system: str, found: "Report") -> None:
+    """Keep a report for the current version of a model."""
+    from shortlist import artifact
+    from shortlist.reports import KeptReport, keep_report
+
+    version = artifact.versions(model)[0]
+    same = is_model(system) and artifact.open_artifact(system).version == version
+    judged = "this version" if same else f"another model ({system}), fitted on the training part of the split alone"
+    say(f"kept in {keep_report(model, KeptReport(version, judged, same, found.to_dict()))}")
 
 
 def is_model(system: str) -> bool:

@@ -73,7 +73,7 @@ def quickstart(
     report = judge_pipeline(dataset)
     accuracy["pipeline"] = own_accuracy(report)
     show_stages(report, accuracy)
-    model, answer = final_model(dataset, out)
+    model, answer = final_model(dataset, report, out)
     show_pipeline(answer)
     if json_file is not None:
         write_json(json_file, tutorial, report, model, answer, out, accuracy)
@@ -144,13 +144,16 @@ def own_accuracy(report: Report) -> Accuracy:
     return {f"seen_{seen}": figures(report.result(seen=seen)) for seen in ("kept", "removed")}
 
 
-def final_model(dataset: Dataset, out: Path) -> tuple[Cascade, pl.DataFrame]:
-    """Our pipeline on all rows, for what users take up next; saved, and asked for ten films."""
+def final_model(dataset: Dataset, report: Report, out: Path) -> tuple[Cascade, pl.DataFrame]:
+    """Our pipeline on all rows, for what users take up next; saved with the report, and asked for ten films."""
+    from shortlist.reports import KeptReport, keep_report
     from shortlist.training.schedule import train
 
     say("our pipeline on all 100,000 rows, for what each user takes up next")
     model = train(dataset, "window", "fast", progress=say)
-    model.save(out)
+    version = model.save(out).name
+    judged = "another model (fast), fitted on 80,000 of the 100,000 rows, for the target 'random'"
+    keep_report(out, KeptReport(version, judged, False, report.to_dict()))
     titles = model.items.select("item_id", "title")
     answer = model.recommend(USER, k=10).join(titles, on="item_id", how="left", maintain_order="left")
     return model, answer
@@ -169,7 +172,8 @@ def show_next(out: Path) -> None:
         f"\nSaved to {out}. Next:\n"
         f"  shortlist recommend {out} {USER} --where \"year >= 1995 and 'Drama' in genres\"\n"
         f"  shortlist recommend {out} --history 50,181 --details\n"
-        f"  shortlist evaluate ml-100k --protocol next"
+        f"  shortlist evaluate ml-100k --protocol next\n"
+        f"  shortlist serve {out}    # then open http://127.0.0.1:8000/ : the page that shows all this"
     )
 
 

@@ -41,7 +41,10 @@ def serve(
     log_users: Annotated[bool, typer.Option("--log-users", help="Put user ids into the log.")] = False,
     log_exposures: Annotated[bool, typer.Option("--log-exposures", help="Store what each answer showed.")] = False,
 ) -> None:
-    """Answer over HTTP, by the promoted version of a model, and follow each promotion. The log is JSON on stderr."""
+    """Answer over HTTP, by the promoted version of a model, and follow each promotion; the page is at /.
+
+    The log is JSON on stderr.
+    """
     for module in ("litestar", "uvicorn", "sqlalchemy", "prometheus_client"):
         require(module, "serve", "Answering over HTTP")
     from shortlist.serving.server import Settings

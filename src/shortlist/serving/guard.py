@@ -14,14 +14,19 @@ from shortlist.serving.problems import ProblemError
 Asgi = Any
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 LOCAL_HOSTS = {b"localhost", b"127.0.0.1", b"[::1]", b""}
-OPEN = {"/livez", "/readyz", "/openapi.json", "/docs", "/docs.js", "/docs.css"}
-"""Paths that need no key: they tell nothing about anybody."""
+OPEN = {"/", "/livez", "/readyz", "/openapi.json", "/docs", "/docs.js", "/docs.css"}
+"""Paths that need no key: they tell nothing about anybody. Neither do the files below `OPEN_FILES`."""
+OPEN_FILES = "/page/"
 SECURITY_HEADERS = [
     (b"x-content-type-options", b"nosniff"),
     (b"cache-control", b"no-store"),
     (b"referrer-policy", b"no-referrer"),
     (b"x-frame-options", b"DENY"),
-    (b"content-security-policy", b"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'"),
+    (
+        b"content-security-policy",
+        b"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; "
+        b"base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    ),
 ]
 
 
@@ -86,7 +91,7 @@ class Guard:
         name = host if host.endswith(b"]") else host.rpartition(b":")[0] or host
         if self._local_only and name not in LOCAL_HOSTS:
             self._refuse("wrong-host", "Ask it as localhost; with API keys it answers on any name.")
-        if path in OPEN:
+        if path in OPEN or path.startswith(OPEN_FILES):
             return
         if self.n_at_once > self._most_at_once:
             self._refuse("overloaded", f"{self._most_at_once} requests are being answered already.", 1)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from shortlist.cascade import Cascade, allowed_masks
 from shortlist.data.log import Rows
@@ -52,6 +53,19 @@ class Bundle:
         return tuple(source.name for source in self.model.first.sources)
 
     @cached_property
+    def events_per_user(self) -> NDArray[np.int64]:
+        """int64 (n_users,): events in the model's log."""
+        log = self.model.log
+        return np.bincount(log.user_rows, minlength=len(self.model.users))
+
+    @cached_property
+    def rating_range(self) -> tuple[float, float] | None:
+        """The lowest and the highest rating in the model's log; ``None`` = it has none."""
+        ratings = self.model.log.ratings
+        ratings = ratings[np.isfinite(ratings)]
+        return (float(ratings.min()), float(ratings.max())) if len(ratings) else None
+
+    @cached_property
     def popular(self) -> Rows:
         """int32 (n_items,): all items, the most popular first."""
         counts = self.model.first.fallback.item_counts.before(0)
@@ -72,7 +86,7 @@ class Bundle:
         queries = self.model.request([None, *self.model.users["user_id"].head(2).to_list()]).queries
         allowed = allowed_masks(np.ones(len(self.model.items), dtype=bool), len(queries), None)
         self.model.rank(queries, allowed, n)
-        _ = self.item_ids, self.popular, self.texts
+        _ = self.item_ids, self.popular, self.texts, self.events_per_user, self.rating_range
 
 
 class Live:
@@ -90,6 +104,7 @@ class Live:
     def __init__(self, folder: Path, store: Store | None, metrics: Metrics) -> None:
         self.folder, self.store, self.metrics = folder, store, metrics
         self.refused: tuple[str, str] | None = None
+        self._beside: Bundle | None = None
         self._lock = threading.Lock()
         self.one_version = (folder / "manifest.json").is_file()
         begin = time.perf_counter()
@@ -101,12 +116,37 @@ class Live:
 
     def promoted(self) -> str | None:
         """The version that CURRENT names now; ``None`` = it cannot be read."""
-        if self.one_version:
-            return self.bundle.version
+        return self.bundle.version if self.one_version else self._pointed("CURRENT")
+
+    def previous(self) -> str | None:
+        """The version that was promoted before; ``None`` = there is none."""
+        return None if self.one_version else self._pointed("PREVIOUS")
+
+    def _pointed(self, name: str) -> str | None:
         try:
-            return (self.folder / "CURRENT").read_text(encoding="ascii").strip()
+            return (self.folder / name).read_text(encoding="ascii").strip()
         except (OSError, ValueError):
             return None
+
+    def beside(self, version: str) -> Bundle:
+        """Another version than the one that answers, loaded when it is first asked for.
+
+        One such version is kept in memory: the one asked for last, until another version is promoted.
+
+        Raises:
+            ArtifactError: it cannot be loaded, or must not answer.
+        """
+        with self._lock:
+            bundle, beside = self.bundle, self._beside
+            if version == bundle.version:
+                return bundle
+            if beside is None or beside.version != version:
+                self._beside = None  # never three in memory
+                beside = self._loaded(self.folder / version)
+            elif beside.overlay_version < bundle.overlay_version:
+                beside = self._overlaid(beside)
+            self._beside = beside
+            return beside
 
     def follow(self, again: bool = False) -> bool:
         """Serve the promoted version if another one is served now; whether the model changed.
@@ -131,7 +171,7 @@ class Live:
                 self.metrics.swaps.labels("refused").inc()
                 log_line("model refused", version=promoted, serving=self.bundle.version, reason=str(error))
                 return False
-            self.bundle, self.refused = bundle, None
+            self.bundle, self.refused, self._beside = bundle, None, None
         self._told(time.perf_counter() - begin)
         return True
 
@@ -145,8 +185,9 @@ class Live:
             if changes:
                 self.bundle = self._overlaid(bundle)
 
-    def _loaded(self) -> Bundle:
-        model = load(self.folder)
+    def _loaded(self, folder: Path | None = None) -> Bundle:
+        """The promoted version, or the one in a folder."""
+        model = load(folder or self.folder)
         version = model.digest[:16]
         found = faults(model, self._store_kinds())
         if found and not was_forced(self.folder, version):

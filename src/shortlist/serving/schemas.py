@@ -135,6 +135,12 @@ class Items(Struct):
     items: list[CatalogueItem]
 
 
+class Lookup(Struct, forbid_unknown_fields=True):
+    """Items asked for by their ids."""
+
+    item_ids: Annotated[list[Id], Meta(max_length=MAX_K)]
+
+
 class ItemBody(Struct, forbid_unknown_fields=True):
     """All attributes of a new or changed item; those that the model does not have wait for the next one."""
 
@@ -206,6 +212,22 @@ class UserHistory(Struct):
     events: list[PastEvent]
 
 
+class KnownUser(Struct):
+    """A user of the model's log."""
+
+    user_id: Id
+    events: int
+    attributes: dict[str, Any]
+
+
+class KnownUsers(Struct):
+    """Users of the model's log whose id begins with the text searched for; ``total`` counts all that match."""
+
+    model_version: str
+    total: int
+    users: list[KnownUser]
+
+
 class Deleted(Struct):
     """How many stored events and exposures were removed."""
 
@@ -213,8 +235,18 @@ class Deleted(Struct):
     removed: int
 
 
+class Ratings(Struct):
+    """The lowest and the highest rating in the model's log."""
+
+    low: float
+    high: float
+
+
 class ModelInfo(Struct):
-    """The model that answers. ``record`` is how it came about: settings chosen, figures, notes."""
+    """The model that answers. ``record`` is how it came about: settings chosen, figures, notes.
+
+    ``ratings`` is null where the log has none; ``positive_events`` are the names that count, empty = all do.
+    """
 
     version: str
     digest: str
@@ -230,16 +262,22 @@ class ModelInfo(Struct):
     overlay_items: int
     loaded_at: str
     columns: dict[str, str]
+    ratings: Ratings | None
+    positive_events: list[str]
     record: dict[str, Any]
 
 
 class Models(Struct):
-    """The versions that are kept, the promoted one first. ``refused`` was promoted, but is not served."""
+    """The versions that are kept, the promoted one first. ``refused`` was promoted, but is not served.
+
+    ``previous`` was promoted before: the one to roll back to.
+    """
 
     serving: str
     promoted: str | None
     versions: list[str]
     refused: str | None
+    previous: str | None
 
 
 class Promoted(Struct):
@@ -247,6 +285,18 @@ class Promoted(Struct):
     before: str
     forced: bool
     faults: list[str] = field(default_factory=list)
+
+
+class VersionReport(Struct):
+    """What an evaluation found about a version. ``judged`` says which model was judged: it itself, or one in its place.
+
+    ``report`` is what `shortlist evaluate --json` prints; null = none was kept, see ``--for`` there.
+    """
+
+    version: str
+    judged: str
+    same_model: bool
+    report: dict[str, Any] | None
 
 
 class Health(Struct):

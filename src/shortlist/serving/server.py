@@ -159,7 +159,8 @@ class _Server(uvicorn.Server):
         for server in self.servers:
             for listener in server.sockets:
                 host, port = listener.getsockname()[:2]
-                log_line("listening", host=host, port=port, version=self._service.bundle.version)
+                page = f"http://{f'[{host}]' if ':' in host else host}:{port}/"
+                log_line("listening", host=host, port=port, page=page, version=self._service.bundle.version)
 
 
 def _run(service: Service, keys: Keys, settings: Settings, listener: socket.socket) -> None:

@@ -1,6 +1,6 @@
 """One module per resource; `ALL_ROUTES` has the operations of all of them."""
 
-from shortlist.serving.resources import events, health, items, models, rank, recommend, users
+from shortlist.serving.resources import events, health, items, models, page, rank, recommend, users
 from shortlist.serving.routes import Route
 
 ALL_ROUTES: tuple[Route, ...] = (
@@ -11,4 +11,5 @@ ALL_ROUTES: tuple[Route, ...] = (
     *users.ROUTES,
     *models.ROUTES,
     *health.ROUTES,
+    *page.ROUTES,
 )

@@ -12,7 +12,7 @@ from shortlist.serving.live import Bundle
 from shortlist.serving.overlay import fitted
 from shortlist.serving.problems import ProblemError
 from shortlist.serving.routes import Route
-from shortlist.serving.schemas import MAX_K, CatalogueItem, ItemBody, Items, ItemStored, Similar, SimilarItem
+from shortlist.serving.schemas import MAX_K, CatalogueItem, ItemBody, Items, ItemStored, Lookup, Similar, SimilarItem
 from shortlist.serving.service import Service, item_id_of
 
 
@@ -33,6 +33,15 @@ async def items(service: Service, call: Call, query: SearchQuery) -> Items:
     if query.search:
         found = found.filter(bundle.texts.str.contains(query.search.lower(), literal=True))
     return Items(bundle.version, len(found), _shown(found.head(query.limit)))
+
+
+async def items_by_id(service: Service, call: Call, body: Lookup) -> Items:
+    """Items by their ids, in the order asked for; those that the catalogue does not have are left out."""
+    bundle = service.bundle
+    call.version = bundle.version
+    rows = bundle.model.item_vocabulary.rows(body.item_ids)
+    found = _shown(bundle.model.items[rows[rows >= 0]])
+    return Items(bundle.version, len(found), found)
 
 
 async def item(service: Service, call: Call, item_id: str) -> CatalogueItem:
@@ -73,15 +82,24 @@ def _row(bundle: Bundle, item_id: str) -> int:
 
 def _shown(found: pl.DataFrame) -> list[CatalogueItem]:
     rows = found.to_dicts()
-    return [CatalogueItem(row.pop("item_id"), {name: _plain(value) for name, value in row.items()}) for row in rows]
+    return [CatalogueItem(row.pop("item_id"), {name: plain(value) for name, value in row.items()}) for row in rows]
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     return value.isoformat() if isinstance(value, date) else value
 
 
 ROUTES = (
     Route("GET", "/v1/items", items, "Search the catalogue", Items, query=SearchQuery),
+    Route(
+        "POST",
+        "/v1/items/lookup",
+        items_by_id,
+        "Items by their ids",
+        Items,
+        body=Lookup,
+        example={"item_ids": [50, 181]},
+    ),
     Route("GET", "/v1/items/{item_id}", item, "One item with its attributes", CatalogueItem),
     Route("GET", "/v1/items/{item_id}/similar", similar, "Items like this one", Similar, query=SimilarQuery),
     Route(

@@ -13,7 +13,7 @@ from shortlist.serving.service import Service
 
 async def recommend(service: Service, call: Call, body: Recommend) -> Answer:
     """Recommend items to a user, known or not, or to whoever has the history given."""
-    return await _answered(service, call, body, service.bundle)
+    return await answered(service, call, body, service.bundle)
 
 
 async def recommend_batch(service: Service, call: Call, body: Batch) -> BatchAnswer:
@@ -22,7 +22,7 @@ async def recommend_batch(service: Service, call: Call, body: Batch) -> BatchAns
     answers = []
     for place, query in enumerate(body.queries):
         try:
-            answers.append(await _answered(service, call, query, bundle, time.perf_counter()))
+            answers.append(await answered(service, call, query, bundle, time.perf_counter()))
         except Exception as error:
             problem = problem_of(error)
             if problem is None or problem.kind != "invalid-query":
@@ -31,9 +31,7 @@ async def recommend_batch(service: Service, call: Call, body: Batch) -> BatchAns
     return BatchAnswer(answers)
 
 
-async def _answered(
-    service: Service, call: Call, body: Recommend, bundle: Bundle, began: float | None = None
-) -> Answer:
+async def answered(service: Service, call: Call, body: Recommend, bundle: Bundle, began: float | None = None) -> Answer:
     job = await service.ask(call, body, bundle, began)
     answer = Answer(**answer_fields(call, job, body.user_id))
     if answer.returned < answer.k:

@@ -3,19 +3,43 @@
 import asyncio
 from typing import Annotated, Any
 
+import polars as pl
 from msgspec import Meta, Struct
 
 from shortlist.serving.calls import Call
 from shortlist.serving.live import Bundle
 from shortlist.serving.questions import later_events
+from shortlist.serving.resources.items import plain
 from shortlist.serving.routes import Route
-from shortlist.serving.schemas import Deleted, PastEvent, UserHistory
+from shortlist.serving.schemas import Deleted, KnownUser, KnownUsers, PastEvent, UserHistory
 from shortlist.serving.service import Service, user_id_of
 from shortlist.serving.store.contract import History
 
 
 class HistoryQuery(Struct, forbid_unknown_fields=True):
     limit: Annotated[int, Meta(ge=1, le=10_000)] = 100
+
+
+class UsersQuery(Struct, forbid_unknown_fields=True):
+    search: Annotated[str, Meta(max_length=200)] = ""
+    limit: Annotated[int, Meta(ge=1, le=200)] = 20
+
+
+async def users(service: Service, call: Call, query: UsersQuery) -> KnownUsers:
+    """Users of the model's log whose id begins with the text searched for, in the order of the model."""
+    bundle = service.bundle
+    call.version = bundle.version
+    found = bundle.model.users.with_row_index("row")
+    if query.search:
+        found = found.filter(pl.col("user_id").cast(pl.String).str.starts_with(query.search))
+    shown = found.head(query.limit)
+    counts = bundle.events_per_user[shown["row"].to_numpy()].tolist()
+    rows = shown.drop("row").to_dicts()
+    known = [
+        KnownUser(row.pop("user_id"), n, {name: plain(value) for name, value in row.items()})
+        for row, n in zip(rows, counts, strict=True)
+    ]
+    return KnownUsers(bundle.version, len(found), known)
 
 
 async def user_history(service: Service, call: Call, user_id: str, query: HistoryQuery) -> UserHistory:
@@ -62,6 +86,7 @@ async def delete_user(service: Service, call: Call, user_id: str) -> Deleted:
 
 
 ROUTES = (
+    Route("GET", "/v1/users", users, "Users of the model's log", KnownUsers, query=UsersQuery),
     Route("GET", "/v1/users/{user_id}/history", user_history, "A user's history", UserHistory, query=HistoryQuery),
     Route("DELETE", "/v1/users/{user_id}", delete_user, "Remove all of a user's data", Deleted, scope="admin"),
 )
