@@ -96,3 +96,15 @@ def test_a_history_at_hand_counts_like_a_stored_one():
     )
     pairs = np.zeros(2, dtype=int), np.arange(2, dtype=np.int32)
     assert model.predict(given, *pairs).tobytes() == model.predict(stored, *pairs).tobytes()
+
+
+def test_the_terms_sum_to_the_prediction_also_at_the_ends_of_the_scale():
+    log = rated_log([0, 0, 0, 1, 1, 1], [0, 1, 2, 3, 4, 5], [5, 5, 4, 1, 1, 2], 2, 6)
+    fitted = RatingBias.of(log)
+    model = RatingBias(fitted.mean, fitted.item_biases * 9, 3.0, 1.0, 5.0)
+    asked = queries_of(log, [0, 1, -1]), np.repeat([0, 1, 2], 6), np.tile(np.arange(-1, 5, dtype=np.int32), 3)
+    names, values = model.terms(*asked)
+    np.testing.assert_allclose(values.sum(axis=1), model.predict(*asked), rtol=0, atol=1e-6)
+    assert (values[:, names.index("scale")] != 0).any()
+    assert values[12, names.index("item")] == 0
+    assert set(values[:, 0]) == {3.0}

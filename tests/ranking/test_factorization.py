@@ -262,3 +262,30 @@ def test_a_pair_in_any_batch_gives_the_same_bytes(seed, probit):
 
 def test_no_pairs():
     assert made().predict(queries([1]), np.zeros(0, dtype=int), np.zeros(0, dtype=np.int32)).shape == (0,)
+
+
+@given(seed=st.integers(0, 2**32 - 1), probit=st.booleans())
+@settings(max_examples=30, deadline=None)
+def test_the_terms_sum_to_the_prediction(seed, probit):
+    """And without the last one to the latent value, whoever asks about whatever day."""
+    model, rng = made(seed % 7, probit), np.random.default_rng(seed)
+    users = rng.integers(-1, N_USERS, 9)
+    histories = [random_history(rng, int(rng.integers(0, 9)), rated=0.8) for _ in users]
+    asked = queries(users, rng.choice([END, UNHEARD_OF, 100 * DAY_SECONDS], 9), histories)
+    rows, items = rng.integers(0, 9, 50), rng.integers(-1, N_ITEMS, 50).astype(np.int32)
+    names, values = model.terms(asked, rows, items)
+    assert values.shape == (50, len(names))
+    np.testing.assert_allclose(values.sum(axis=1), model.predict(asked, rows, items), rtol=0, atol=1e-6)
+    means, _, _ = model._latent(asked, rows, items)
+    np.testing.assert_allclose(values[:, :-1].sum(axis=1), means, rtol=0, atol=1e-6)
+
+
+def test_the_terms_by_hand():
+    model, user, item = made(), 5, 14
+    names, values = model.terms(queries([user]), np.array([0]), np.array([item], dtype=np.int32))
+    u, i, d = (v.astype(np.float64) for v in (model.users[user], model.items[item], model.usual_days[user]))
+    terms = dict(zip(names, values[0], strict=True))
+    assert terms["user and item"] == pytest.approx(u[1 : 1 + K] @ i[1 : 1 + K])
+    assert terms["user and day"] == pytest.approx(u[1 + K :] @ d[1:])
+    assert terms["item and day"] == pytest.approx(i[1 + K :] @ d[1:])
+    assert [terms[name] for name in ("user", "item", "day")] == [u[0], i[0], d[0]]

@@ -118,3 +118,14 @@ def test_a_plain_product_does_depend_on_it():
 
 def test_exact_product_of_zeros():
     assert (exact_product(np.zeros((2, 3)), np.ones((3, 1))) == 0).all()
+
+
+def test_a_network_has_one_term():
+    model = network(5)
+    queries = Queries(
+        np.array([4], np.int32), np.zeros(1, np.int64), np.zeros(2, np.int64), *[np.zeros(0, np.int32)] * 4
+    )
+    asked = queries, np.zeros(3, dtype=np.int64), np.array([3, -1, 9], dtype=np.int32)
+    names, values = model.terms(*asked)
+    assert names == ("network",)
+    assert values[:, 0].tolist() == model.predict(*asked).tolist()

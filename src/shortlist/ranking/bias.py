@@ -1,7 +1,7 @@
 """The baseline of rating prediction: global mean + user bias + item bias."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,11 +12,26 @@ from shortlist.stages import Queries
 ROUNDS = 10
 
 
+class Terms(NamedTuple):
+    """What predicted ratings are the sum of.
+
+    Attributes:
+        names: of the terms.
+        values: float64 (n, n_terms); each row sums to the prediction.
+    """
+
+    names: tuple[str, ...]
+    values: NDArray[np.float64]
+
+
 class RatingModel(Protocol):
     """Predicts what a user would rate an item."""
 
     def predict(self, queries: Queries, query_rows: NDArray[np.int64], item_rows: Rows) -> Floats:
         """float32 (n,): what the user of query ``query_rows[i]`` would rate item ``item_rows[i]`` (-1 = unknown)."""
+
+    def terms(self, queries: Queries, query_rows: NDArray[np.int64], item_rows: Rows) -> Terms:
+        """What each prediction is the sum of, to float32's precision."""
 
 
 @dataclass(frozen=True)
@@ -59,11 +74,25 @@ class RatingBias:
         return cls(mean, item_biases.astype(np.float32), user_shrinkage, float(ratings.min()), float(ratings.max()))
 
     def predict(self, queries: Queries, query_rows: NDArray[np.int64], item_rows: Rows) -> Floats:
+        user_biases, item_biases = self._biases(queries, query_rows, item_rows)
+        predicted = self.mean + user_biases + item_biases
+        return np.clip(predicted, self.lowest, self.highest).astype(np.float32)
+
+    def terms(self, queries: Queries, query_rows: NDArray[np.int64], item_rows: Rows) -> Terms:
+        """The mean, the two biases, and what keeping within the scale takes away or adds."""
+        user_biases, item_biases = self._biases(queries, query_rows, item_rows)
+        predicted = self.mean + user_biases + item_biases
+        kept = np.clip(predicted, self.lowest, self.highest) - predicted
+        mean = np.full(len(query_rows), self.mean)
+        return Terms(("mean", "user", "item", "scale"), np.stack([mean, user_biases, item_biases, kept], axis=1))
+
+    def _biases(
+        self, queries: Queries, query_rows: NDArray[np.int64], item_rows: Rows
+    ) -> tuple[NDArray[np.float64], Floats]:
+        """b_u and b_i of each pair."""
         rated = ~np.isnan(queries.ratings)
         residuals = queries.ratings[rated] - self.mean - self.item_biases[queries.item_rows[rated]]
         of_query = queries.event_queries[rated]
         sums = np.bincount(of_query, weights=residuals.astype(np.float64), minlength=len(queries))
         user_biases = sums / (np.bincount(of_query, minlength=len(queries)) + self.user_shrinkage)  # (n_queries,)
-        item_biases = np.where(item_rows >= 0, self.item_biases[item_rows], 0)
-        predicted = self.mean + user_biases[query_rows] + item_biases
-        return np.clip(predicted, self.lowest, self.highest).astype(np.float32)
+        return user_biases[query_rows], np.where(item_rows >= 0, self.item_biases[item_rows], 0)

@@ -14,6 +14,7 @@ from scipy.linalg import cho_factor, cho_solve
 from scipy.special import ndtr
 
 from shortlist.data.log import Floats, Rows, Times
+from shortlist.ranking.bias import Terms
 from shortlist.stages import Queries
 
 Doubles = NDArray[np.float64]
@@ -106,13 +107,38 @@ class RatingFactorization:
 
         It does not depend, to the bit, on what else is asked with it.
         """
-        means, scales, groups = self._latent(queries, query_rows, item_rows)
+        return self._expected(*self._latent(queries, query_rows, item_rows)).astype(np.float32)
+
+    def _expected(self, means: Doubles, scales: Doubles, groups: Rows) -> Doubles:
+        """The expected rating for latent values as `_latent` has them."""
         if self.thresholds is None:
-            return np.clip(means, self.levels[0], self.levels[-1]).astype(np.float32)
+            clipped: Doubles = np.clip(means, self.levels[0], self.levels[-1])
+            return clipped
         expected = np.full(len(means), self.levels[0])
         for step, thresholds in zip(np.diff(self.levels), self.thresholds.T, strict=True):
             expected += step * ndtr((means - thresholds[groups]) / scales)
-        return expected.astype(np.float32)
+        return expected
+
+    def terms(self, queries: Queries, query_rows: NDArray[np.int64], item_rows: Rows) -> Terms:
+        """The terms of the latent value, and last what the map to the scale of ratings adds to their sum.
+
+        What attributes and the items taken up say about a user is part of the user's bias and vectors. ``user``,
+        ``item`` and ``day`` are the biases, ``user and item`` is ⟨u, i⟩, ``user and day`` ⟨p_u, q_t⟩ and ``item and
+        day`` ⟨p_i, q_t⟩. The map, Σ_l step_l · Φ((m − threshold_l) / √(noise + v)), is rising, but no sum: it has one
+        term, ``scale``, without which the sum is the latent value.
+        """
+        asked, places = np.unique(query_rows, return_inverse=True)
+        askers, days = self._asked(queries.take(asked))
+        k, n = self._k, len(query_rows)
+        u, i, d = (part.astype(np.float64) for part in (askers.vectors[places], self.items[item_rows], days[places]))
+        values = np.empty((n, 7))
+        values[:, :3] = np.stack([u[:, 0], i[:, 0], d[:, 0]], axis=1)
+        values[:, 3] = (u[:, 1 : 1 + k] * i[:, 1 : 1 + k]).sum(axis=1)
+        values[:, 4] = (u[:, 1 + k :] * d[:, 1:]).sum(axis=1)
+        values[:, 5] = (i[:, 1 + k :] * d[:, 1:]).sum(axis=1)
+        expected = self._expected(*self._latent(queries, query_rows, item_rows))
+        values[:, 6] = expected - values[:, :6].sum(axis=1)
+        return Terms(("user", "item", "day", "user and item", "user and day", "item and day", "scale"), values)
 
     def probabilities(
         self, queries: Queries, query_rows: NDArray[np.int64], item_rows: Rows, at_least: float
@@ -134,14 +160,18 @@ class RatingFactorization:
     ) -> tuple[Doubles, Doubles, Rows]:
         """m and √(noise + v) of each pair, and the group whose thresholds hold."""
         asked, places = np.unique(query_rows, return_inverse=True)
-        askers = self.askers(queries.take(asked))
-        days = np.where(queries.at[asked, None] < self.end, self._days(queries.at[asked], askers.days), askers.days)
+        askers, days = self._asked(queries.take(asked))
         means = np.empty(len(query_rows))
         for start in range(0, len(means), ROWS_AT_ONCE):
             part = slice(start, start + ROWS_AT_ONCE)
             means[part] = self._sums(askers.vectors[places[part]], self.items[item_rows[part]], days[places[part]])
         variances = self.noise + askers.variances[places].astype(np.float64) + self.item_variances[item_rows]
         return means, np.sqrt(variances), askers.groups[places]
+
+    def _asked(self, queries: Queries) -> tuple[Askers, Floats]:
+        """The user of each query, and the day, float32 (n_queries, 1 + d)."""
+        askers = self.askers(queries)
+        return askers, np.where(queries.at[:, None] < self.end, self._days(queries.at, askers.days), askers.days)
 
     def _sums(self, users: Floats, items: Floats, days: Floats) -> Doubles:
         """m for rows of vectors. Each row's sums run in the same order in any batch."""

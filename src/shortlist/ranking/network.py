@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shortlist.data.log import Floats, Rows
+from shortlist.ranking.bias import Terms
 from shortlist.stages import Queries
 
 Doubles = NDArray[np.float64]
@@ -38,6 +39,10 @@ class RatingNetwork:
     def predict(self, queries: Queries, query_rows: NDArray[np.int64], item_rows: Rows) -> Floats:
         """float32 (n,): as `predict_rows`, for the users of some queries; their histories do not count."""
         return self.predict_rows(queries.user_rows[query_rows], item_rows)
+
+    def terms(self, queries: Queries, query_rows: NDArray[np.int64], item_rows: Rows) -> Terms:
+        """One term: what a network says is no sum of parts that belong to the user or the item."""
+        return Terms(("network",), self.predict(queries, query_rows, item_rows)[:, None].astype(np.float64))
 
     def predict_rows(self, user_rows: Rows, item_rows: Rows) -> Floats:
         """The predicted rating of each pair, not clipped to the scale.
