@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shortlist.artifact import open_artifact, promote, publish, rollback, verify, versions
+from shortlist.artifact import open_artifact, promote, promoted, prune, publish, rollback, verify, versions
 from shortlist.errors import ArtifactError
 
 ARRAYS = {
@@ -338,6 +338,25 @@ def test_versions_promote_and_rollback(tmp_path):
     save(single)
     with pytest.raises(ArtifactError, match="no version to roll back"):
         rollback(single)
+
+
+def test_a_version_may_lie_beside_the_promoted_one_until_it_is_pruned(tmp_path):
+    path = tmp_path / "model"
+    first = save(path, k=0, promoted=False)  # nothing was promoted: so it is
+    assert promoted(path) == first.version
+    others = [save(path, k=k, promoted=False).version for k in range(1, 5)]
+    assert promoted(path) == open_artifact(path).version == first.version
+    assert versions(path) == [first.version, *reversed(others)]
+    promote(path, others[0])
+    assert prune(path, keep=1) == sorted(others[1:3])
+    assert versions(path) == [others[0], others[3], first.version]
+    (path / "0123456789abcdef").mkdir()  # not ours
+    assert prune(path) == [others[3]]
+    assert prune(path) == []
+    assert rollback(path) == first.version
+    assert (path / "0123456789abcdef").exists()
+    with pytest.raises(ArtifactError, match="no model"):
+        prune(tmp_path)
 
 
 def test_saving_again_repairs_a_damaged_version(tmp_path):

@@ -26,7 +26,7 @@ import re
 import secrets
 import shutil
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +111,7 @@ def publish(
     arrays: Mapping[str, Array],
     frames: Mapping[str, pl.DataFrame],
     volatile: dict[str, Any],
+    promoted: bool = True,
 ) -> Published:
     """Save a model as a new version and promote it. A crash at any point leaves the one before loadable.
 
@@ -124,6 +125,7 @@ def publish(
             texts and times of any shape and memory layout.
         frames: by name.
         volatile: JSON values outside the digest: dates, durations, host, latencies.
+        promoted: ``False`` = leave the promoted version as it is (if there is one) and remove none.
 
     Raises:
         ArtifactError: a value that JSON cannot hold (``nan`` among them), an array of Python objects, a bad name.
@@ -153,8 +155,9 @@ def publish(
         except Exception:
             shutil.rmtree(temporary, ignore_errors=True)
             raise
-        _point(model, folder.name)
-        _prune(model)
+        if promoted or _pointed_or_none(model / "CURRENT") is None:
+            _point(model, folder.name)
+            _remove_but(model, _kept(model))
     return Published(folder.name, digest, folder)
 
 
@@ -238,12 +241,36 @@ def _replace(path: Path, version: str) -> None:
     sync_directory(path.parent)
 
 
-def _prune(model: Path) -> None:
-    """Remove the versions that are neither promoted nor the one before."""
-    kept = {_pointed_or_none(model / "CURRENT"), _pointed_or_none(model / "PREVIOUS")}
-    for folder in model.iterdir():
-        if _VERSION.fullmatch(folder.name) and (folder / "manifest.json").is_file() and folder.name not in kept:
-            _discard(folder)
+def prune(path: str | os.PathLike[str], keep: int = 0) -> list[str]:
+    """Remove the versions that are neither promoted nor the one that `rollback` goes to; return their names.
+
+    Args:
+        keep: so many of the others, the newest, stay as well.
+
+    Raises:
+        ArtifactError: there is no promoted version: nothing says which ones are needed.
+    """
+    model = Path(path)
+    _pointed(model / "CURRENT")
+    with lock(model):
+        kept = _kept(model)
+        others = [one for one in versions(model) if one not in kept and (model / one / "manifest.json").is_file()]
+        return _remove_but(model, kept | set(others[:keep]))
+
+
+def _kept(model: Path) -> set[str | None]:
+    """The version that is promoted and the one before."""
+    return {_pointed_or_none(model / "CURRENT"), _pointed_or_none(model / "PREVIOUS")}
+
+
+def _remove_but(model: Path, kept: Set[str | None]) -> list[str]:
+    """Remove all versions but some, and return the names of those that went."""
+    gone = [
+        folder for folder in _version_folders(model) if (folder / "manifest.json").is_file() and folder.name not in kept
+    ]
+    for folder in gone:
+        _discard(folder)
+    return sorted(folder.name for folder in gone)
 
 
 def _discard(folder: Path) -> None:
@@ -311,6 +338,11 @@ def versions(path: str | os.PathLike[str]) -> list[str]:
     current = _pointed_or_none(model / "CURRENT")
     found.sort(key=lambda folder: (folder.name != current, -folder.stat().st_mtime_ns, folder.name))
     return [folder.name for folder in found]
+
+
+def promoted(path: str | os.PathLike[str]) -> str | None:
+    """The version that CURRENT names; ``None`` = none, or it cannot be read."""
+    return _pointed_or_none(Path(path) / "CURRENT")
 
 
 def _version_folders(model: Path) -> list[Path]:

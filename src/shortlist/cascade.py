@@ -109,6 +109,8 @@ class Cascade:
         target: what it was trained to answer.
         filter_seen: whether an answer leaves out seen items unless told otherwise.
         record: how it came about: settings chosen, validation figures, seconds, notes.
+        validation: ``user_id`` and ``ndcg``, the NDCG@10 of each user it was judged by in training, on events that
+            nothing was fitted on; ``None`` = it was not judged.
         digest: of the saved artifact; empty until saved or loaded.
     """
 
@@ -122,6 +124,7 @@ class Cascade:
     filter_seen: bool
     record: dict[str, Any] = field(default_factory=dict)
     digest: str = ""
+    validation: pl.DataFrame | None = None
 
     def __repr__(self) -> str:
         sources = ", ".join(source.name for source in self.first.sources)
@@ -398,15 +401,18 @@ class Cascade:
         table = table.with_columns(pl.Series("predicted_rating", predicted))
         return table if at_least is None else table.with_columns(pl.Series("probability", probable))
 
-    def save(self, path: str | Path) -> Path:
-        """Publish the model under a directory and make it the current version there.
+    def save(self, path: str | Path, promote: bool = True) -> Path:
+        """Publish the model under a directory.
+
+        Args:
+            promote: make it the current version there; otherwise it lies beside those that are kept.
 
         Returns:
             The folder of the version; its name begins with the artifact's digest.
         """
         from shortlist.saving import save
 
-        return save(self, path)
+        return save(self, path, promote)
 
     @property
     def known_items(self) -> Sequence[Any]:

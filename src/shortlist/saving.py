@@ -50,8 +50,8 @@ KINDS: dict[str, type[Any]] = {
 VOLATILE = ("fit_seconds",)
 
 
-def save(model: Cascade, path: str | Path) -> Path:
-    """Publish a model as the current version under ``path``; see `Cascade.save`."""
+def save(model: Cascade, path: str | Path, promote: bool = True) -> Path:
+    """Publish a model as a version under ``path``; see `Cascade.save`."""
     arrays: Arrays = {}
     features = model.first.features
     manifest = {
@@ -81,7 +81,9 @@ def save(model: Cascade, path: str | Path) -> Path:
         **{key: model.record[key] for key in VOLATILE if key in model.record},
     }
     frames = {"items": model.items, "users": model.users}
-    return publish(path, manifest=manifest, arrays=arrays, frames=frames, volatile=volatile).folder
+    if model.validation is not None:
+        frames["validation"] = model.validation
+    return publish(path, manifest=manifest, arrays=arrays, frames=frames, volatile=volatile, promoted=promote).folder
 
 
 def load(path: str | Path) -> Cascade:
@@ -139,6 +141,7 @@ def _restore(opened: Opened) -> Cascade:
         manifest["filter_seen"],
         manifest["record"] | {key: opened.volatile[key] for key in VOLATILE if key in opened.volatile},
         opened.digest,
+        opened.frames.get("validation"),
     )
 
 

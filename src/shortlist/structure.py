@@ -71,6 +71,11 @@ def check_structure(model: Cascade) -> None:
     _check_ranker(model)
     _require(model.target in ("window", "next", "random"), f"unknown target {model.target!r}")
     _require(isinstance(model.filter_seen, bool), f"filter_seen is {model.filter_seen!r}")
+    if model.validation is not None:
+        _check_ids(model.validation, "user_id")
+        figures = model.validation.get_column("ndcg", default=pl.Series(dtype=pl.String))
+        in_range = figures.dtype == pl.Float64 and figures.is_between(0, 1 + 1e-9).all(ignore_nulls=False)
+        _require(bool(in_range), "validation: expected a figure from 0 to 1 for each user")
 
 
 def _require(condition: bool | np.bool_, message: str) -> None:

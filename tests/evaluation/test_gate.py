@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from shortlist.errors import ConfigError, DataError
-from shortlist.evaluation.gate import gate, with_doubt
+from shortlist.evaluation.gate import gate, gate_apart, with_doubt
 
 RUNS = 300
 OLD = 0.2
@@ -154,6 +154,20 @@ def test_lists_are_taken_too():
 def test_other_users_are_refused():
     with pytest.raises(DataError, match="3 and 2"):
         gate(np.ones(3), np.ones(2))
+
+
+def test_means_of_other_questions():
+    """Equal models are called worse in about 2.5 % of cases; one that lost a third nearly always."""
+    rng = np.random.default_rng(0)
+    draws = [(rng.beta(1, 4, 400), rng.beta(1, 4, 300)) for _ in range(RUNS)]
+    words = [gate_apart(new, old).word for new, old in draws]
+    assert words.count("worse") < 0.04 * RUNS
+    assert words.count("better") < 0.05 * RUNS
+    lost = [gate_apart(new * 2 / 3, old).word for new, old in draws]
+    assert lost.count("worse") > 0.95 * RUNS
+    assert gate_apart(np.ones(9), np.zeros(500)).word == "unproven"
+    assert gate_apart(np.full(20, 0.3), np.full(30, 0.3)).passed
+    assert "other questions" in gate_apart(*draws[0]).reason
 
 
 def measured():

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import httpx
 import numpy as np
+import polars as pl
 import pytest
 from running_server import serving
 from versions_beside import save_beside
@@ -20,7 +21,8 @@ from shortlist.errors import ArtifactError
 from shortlist.saving import load
 from shortlist.serving.live import Live
 from shortlist.serving.metrics import Metrics
-from shortlist.serving.soundness import faults, promote, promotions
+from shortlist.serving.promotion import by_validation, promote, promotions
+from shortlist.serving.soundness import faults
 
 
 def other(model):
@@ -34,6 +36,11 @@ def with_leaves(model, value):
     trees = model.ranker.trees
     leaves = np.full_like(trees.leaf_values, value)
     return replace(model, ranker=replace(model.ranker, trees=replace(trees, leaf_values=leaves)))
+
+
+def with_figures(model, factor=1.0, **changes):
+    """A model that says of its validation that it did so many times as well."""
+    return replace(model, validation=model.validation.with_columns(pl.col("ndcg") * factor), **changes)
 
 
 def poisoned(model, how):
@@ -123,6 +130,36 @@ def test_a_server_does_not_start_on_a_model_that_must_not_answer(model, tmp_path
     assert (done.returncode, "must not answer" in done.stderr, "Traceback" in done.stderr) == (1, True, False)
 
 
+# What is worse
+
+
+def test_a_version_with_worse_figures_is_refused_with_the_reason(model, model_dir):
+    good = artifact.versions(model_dir)[0]
+    worse = save_beside(with_figures(model, 0.5), model_dir)
+    with pytest.raises(ArtifactError, match=r"not promoted: worse: NDCG@10 in validation .* over 48 users"):
+        promote(model_dir, worse)
+    assert artifact.promoted(model_dir) == good
+    assert promote(model_dir, worse, force=True).faults[0].startswith("worse")
+    (entry,) = promotions(model_dir)
+    assert (entry["version"], entry["forced"], len(entry["faults"])) == (worse, True, 1)
+    assert promote(model_dir, good).judgement.startswith("better")
+
+
+def test_figures_of_other_questions_are_compared_by_their_means(model):
+    other_data = {"record": model.record | {"data": {"fingerprint": "of other data"}}}
+    assert by_validation(with_figures(model, 0.3, **other_data), model).worse
+    judged = by_validation(with_figures(model, 0.97, **other_data), model)
+    assert (judged.worse, "other questions" in judged.reason) == (False, True)
+
+
+def test_what_cannot_be_compared_is_refused_if_the_promoted_one_has_figures(model):
+    without = replace(model, validation=None)
+    assert by_validation(without, model).worse
+    assert not by_validation(model, without).worse
+    assert not by_validation(without, without).worse
+    assert "--test" in by_validation(replace(model, target="next"), model).reason
+
+
 # A server that follows
 
 
@@ -176,9 +213,15 @@ def test_promotion_over_http(own_server, model, model_dir):
     second, bad = save_beside(other(model), model_dir), save_beside(poisoned(model, "constant"), model_dir)
     assert set(server.client.get("/v1/models").json()["versions"]) == {first, second, bad}
     answer = server.post(f"/v1/models/{second}/promote", None)
-    assert answer.json() == {"version": second, "before": first, "forced": False, "faults": []}
+    judgement = answer.json().pop("judgement")
+    assert judgement.startswith("unproven: NDCG@10 in validation")  # alike, but of few users
+    assert answer.json() == {"version": second, "before": first, "forced": False, "faults": [], "judgement": judgement}
     assert server.recommend(user_id=1)["model_version"] == second  # at once
     assert server.post(f"/v1/models/{bad}/promote", None).status_code == 422
+    worse = save_beside(with_figures(model, 0.1), model_dir)
+    refused = server.post(f"/v1/models/{worse}/promote", None)
+    assert (refused.status_code, refused.json()["type"].endswith("model-refused")) == (422, True)
+    assert "worse: NDCG@10 in validation 0.0" in refused.json()["detail"]
     forced = server.post(f"/v1/models/{bad}/promote?force=true", None).json()
     assert (forced["forced"], len(forced["faults"])) == (True, 1)
     assert server.recommend(user_id=1)["model_version"] == bad

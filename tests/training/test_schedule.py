@@ -8,8 +8,10 @@ import pytest
 
 from shortlist.config import load_config
 from shortlist.data.dataset import Dataset
+from shortlist.data.split import split
 from shortlist.data.synthetic import chain, shop, shuffled_items, two_tastes
 from shortlist.errors import ConfigError, DataError
+from shortlist.evaluation.protocol import evaluate
 from shortlist.ranking.blend import Blend
 from shortlist.ranking.linear import Linear
 from shortlist.retrieval.popularity import ItemCounts
@@ -271,6 +273,37 @@ def test_neural_sources_are_fitted_once_for_the_shifts_and_once_more(monkeypatch
         # window: on the earliest shift and on everything; random: on two folds, then on four and on everything.
         assert len(towers) == (2 if target == "window" else 7)
         assert max(towers[:-1]) < len(log)
+
+
+def test_validation_figures_are_those_of_an_evaluation_on_what_was_held_out():
+    """One source, nothing to choose: judged as by `evaluate` on each user's last event."""
+    dataset = two_tastes()
+    parts = split(dataset, "next")
+    config = QUICK | {"ranking": {"ranker": "fusion"}}
+    config["retrieval"] = config["retrieval"] | {
+        "sources": ["ease"],
+        "ease": {"regularisation": [50.0], "decay": [1.0]},
+    }
+    figures = train(dataset, "next", config).validation
+    report = evaluate(train(parts.train, "next", config), parts.train, parts.test)
+    assert figures["user_id"].to_list() == report.results[0].user_ids
+    assert figures["ndcg"].to_list() == report.results[0].per_user["ndcg"].tolist()
+
+
+@pytest.mark.parametrize("target", ["window", "next", "random"])
+def test_who_was_judged_by_is_in_the_model(target):
+    model = train(two_tastes(), target, quick())
+    figures = model.validation
+    assert figures.columns == ["user_id", "ndcg"]
+    assert figures["user_id"].is_unique().all()
+    assert figures["user_id"].is_in(model.users["user_id"]).all()
+    assert figures["ndcg"].is_between(0, 1).all()
+    if target == "next":  # the other targets are judged by more than the last shift
+        assert figures["ndcg"].mean() > 0.3
+
+
+def test_a_model_that_sorts_by_rating_is_not_judged():
+    assert train(two_tastes(), "random", "tutorial").validation is None
 
 
 def test_the_same_seed_gives_the_same_record():

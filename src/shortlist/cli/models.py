@@ -1,13 +1,17 @@
 """``shortlist models``: look after saved models."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from shortlist.cli import completion
 from shortlist.cli.console import JsonFlag, ModelArgument, read_data, say, show, show_json
-from shortlist.errors import ArtifactError, DataError
+from shortlist.errors import ArtifactError
+
+if TYPE_CHECKING:
+    from shortlist.cascade import Cascade
+    from shortlist.serving.promotion import Judge
 
 app = typer.Typer(help="Look after saved models.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -67,7 +71,7 @@ def promote(
         typer.Option(
             "--test",
             metavar="FILE",
-            help="Refuse it if it is worse than the current version on these test interactions.",
+            help="Compare the two versions on these test interactions, not by the figures of their training.",
             autocompletion=completion.files,
         ),
     ] = None,
@@ -75,40 +79,56 @@ def promote(
         bool, typer.Option("--force", help="Promote it in spite of what speaks against it; that is recorded.")
     ] = False,
 ) -> None:
-    """Make a version the current one if it can answer; with --test only if it is not worse than the one it replaces."""
-    from shortlist.serving import soundness
+    """Make a version the current one if it can answer and is not worse than the one it replaces.
 
-    against = []
-    if test is not None:
-        try:
-            say(not_worse(model, version, test))
-        except DataError as error:
-            if not force:
-                raise
-            against.append(str(error))
-    for fault in soundness.promote(model, version, force, against=against):
+    Compared are the figures of their training, or with --test those on interactions that neither may know.
+    """
+    from shortlist.serving import promotion
+
+    judge = promotion.by_validation if test is None else by_test(test)
+    done = promotion.promote(model, version, force, judge=judge)
+    for fault in done.faults:
         say(f"in spite of this: {fault}")
+    if not done.faults:
+        say(done.judgement)
     show(f"{model}: version {version} is now the current one")
 
 
-def not_worse(model: Path, version: str, test: Path) -> str:
-    """The gate between a version and the current one, on test interactions that neither may know.
+def by_test(test: Path) -> "Judge":
+    """Judges two models on test interactions.
 
-    Raises:
-        DataError: the version is worse, with the reason.
+    Raises (the judge):
         LeakageError: one of them was trained on a test event.
     """
     from shortlist.evaluation.compare import compare_models
     from shortlist.evaluation.protocol import evaluate, own_training
-    from shortlist.saving import load
+    from shortlist.serving.promotion import Judgement
 
     asked = read_data(str(test), None, None, None, None)
-    models = {"current": load(model), version: load(model / version)}
-    reports = {name: evaluate(one, own_training(one), asked) for name, one in models.items()}
-    verdict = compare_models(reports).verdicts[version]
-    if verdict.word == "worse":
-        raise DataError(f"version {version} is not promoted: it is {verdict.reason}")
-    return verdict.reason
+
+    def judge(new: "Cascade", old: "Cascade") -> Judgement:
+        models = {"current": old, "new": new}
+        reports = {name: evaluate(one, own_training(one), asked) for name, one in models.items()}
+        verdict = compare_models(reports).verdicts["new"]
+        return Judgement(verdict.word == "worse", f"on {test.name} it is {verdict.reason}")
+
+    return judge
+
+
+@app.command()
+def prune(
+    model: ModelArgument,
+    keep: Annotated[int, typer.Option(min=0, help="Keep so many of the others, the newest, as well.")] = 0,
+    as_json: JsonFlag = False,
+) -> None:
+    """Remove the versions that are neither the current one nor the one before."""
+    from shortlist import artifact
+
+    gone = artifact.prune(model, keep)
+    if as_json:
+        show_json(gone)
+    else:
+        show(f"removed {', '.join(gone)}" if gone else "there was nothing to remove")
 
 
 @app.command()

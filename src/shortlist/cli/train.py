@@ -22,7 +22,7 @@ from shortlist.cli.console import (
     show,
     show_json,
 )
-from shortlist.errors import ConfigError
+from shortlist.errors import ArtifactError, ConfigError
 
 if TYPE_CHECKING:
     from shortlist.cascade import Cascade
@@ -62,9 +62,16 @@ def train(
     config: ConfigOption = "default",
     seed: SeedOption = None,
     threads: ThreadsOption = None,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Let it take the place of the current version also where it is worse."),
+    ] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Fit both stages on a log of interactions, save the model, and say what each stage did."""
+    """Fit both stages on a log of interactions, save the model, and say what each stage did.
+
+    Where MODEL has a current version, the new one takes its place only as `shortlist models promote` would let it.
+    """
     from shortlist.cli.collected import read_collected
     from shortlist.data.validation.set_aside import place_beside
     from shortlist.training.schedule import train as train_model
@@ -81,13 +88,36 @@ def train(
         say(f"note: {note}")
     model = train_model(dataset, target, settings(config, seed, threads), progress=say)  # type: ignore[arg-type]
     model.record.update(known)
-    version = model.save(out)
+    version = saved(model, out, force)
     if as_json:
         show_json({"model_path": str(out), "version": version.name, "target": model.target, "record": model.record})
         return
     show(summary(model))
     show(f"\nsaved to {out} (version {version.name})")
     show(f"next: shortlist recommend {out} {dataset.users['user_id'][0]}")
+
+
+def saved(model: "Cascade", out: Path, force: bool) -> Path:
+    """The folder of the new version, which is the current one.
+
+    Raises:
+        ArtifactError: it lies there, but is not promoted.
+    """
+    from shortlist import artifact
+    from shortlist.serving.promotion import promote
+
+    version = model.save(out, promote=False)
+    if artifact.promoted(out) != version.name:
+        try:
+            done = promote(out, version.name, force)
+        except ArtifactError as error:
+            raise ArtifactError(
+                f"{error}\nIt lies in {out} beside the current version: `shortlist models promote {out} "
+                f"{version.name} --force` promotes it all the same"
+            ) from error
+        for fault in done.faults:
+            say(f"in spite of this: {fault}")
+    return version
 
 
 def summary(model: "Cascade") -> str:

@@ -1,7 +1,7 @@
 """The gate: may a new model take the place of the one before?"""
 
 from dataclasses import dataclass
-from math import ceil, sqrt
+from math import ceil, erfc, sqrt
 from typing import Literal
 
 import numpy as np
@@ -19,6 +19,7 @@ from shortlist.evaluation.significance import (
 Word = Literal["better", "not worse", "worse", "unproven"]
 MARGIN = 0.02
 LEVEL = 0.05
+Z = 1.96
 FEW = 10
 """So few users with a difference say nothing about its size in others."""
 SAME = 100
@@ -112,6 +113,32 @@ def gate(
         needed = ceil(n * (half / loss) ** 2)
     reason = _reason(word, interval, p, loss, old_mean, new_mean, metric, needed)
     return Verdict(word, reason, interval, p, loss, old_mean, new_mean, needed)
+
+
+def gate_apart(new: Values, old: Values, *, margin: float = MARGIN, metric: str = "metric") -> Verdict:
+    """Compare two models that were asked different questions: by the means, as of independent samples (Welch).
+
+    Args:
+        new: float64 (n_new,), the new model's value per user.
+        old: float64 (n_old,), the old one's.
+        margin: see `gate`.
+        metric: how the reason calls it.
+
+    >>> gate_apart(np.full(50, 0.1) + np.arange(50) / 1000, np.full(60, 0.5) + np.arange(60) / 1000).word
+    'worse'
+    """
+    new, old = (values[np.isfinite(values)] for values in map(one_dimensional, (new, old)))
+    nan = float("nan")
+    if min(len(new), len(old)) < FEW:
+        return Verdict("unproven", "too few users were measured", Interval(nan, nan, nan, 0), nan, margin, nan, nan)
+    difference = float(new.mean() - old.mean())
+    error = sqrt(new.var(ddof=1) / len(new) + old.var(ddof=1) / len(old))
+    interval = Interval(difference, difference - Z * error, difference + Z * error, min(len(new), len(old)))
+    p = erfc(abs(difference) / error / sqrt(2)) if error else float(difference == 0)
+    loss = margin * float(old.mean())
+    word = decide(interval, p, loss)
+    reason = _reason(word, interval, p, loss, float(old.mean()), float(new.mean()), metric, None)
+    return Verdict(word, f"{reason} (other questions: the data differ)", interval, p, loss, old.mean(), new.mean())
 
 
 def decide(interval: Interval, p: float, loss: float) -> Word:

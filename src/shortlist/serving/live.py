@@ -18,7 +18,8 @@ from shortlist.saving import load
 from shortlist.serving.logs import log_line
 from shortlist.serving.metrics import Metrics
 from shortlist.serving.overlay import overlaid
-from shortlist.serving.soundness import Kinds, faults, was_forced
+from shortlist.serving.promotion import was_forced
+from shortlist.serving.soundness import Kinds, faults
 from shortlist.serving.store.contract import Store
 
 

@@ -281,10 +281,13 @@ class Models(Struct):
 
 
 class Promoted(Struct):
+    """``forced`` in spite of its ``faults``; ``judgement`` says how it compares with the version before."""
+
     version: str
     before: str
     forced: bool
     faults: list[str] = field(default_factory=list)
+    judgement: str = ""
 
 
 class VersionReport(Struct):

@@ -1,6 +1,6 @@
 """Stage 2 from rows: labelled candidates of each shift in, a ranker out."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -98,11 +98,13 @@ class Choice:
             who act just now; ``None`` = fusion answers.
         n_trees: of the ranker; 0 = none.
         record: figures behind it.
+        ndcg: float64 (n_queries of the last shift,), NDCG@10 of what was chosen.
     """
 
     blend: tuple[tuple[str, float, float], ...] | None
     n_trees: int
     record: dict[str, Any]
+    ndcg: NDArray[np.float64] = field(default_factory=lambda: np.empty(0), compare=False)
 
 
 def shift_rows(first: FirstStage, names: tuple[str, ...], shift: Shift, n: int, filter_seen: bool) -> Rows:
@@ -161,7 +163,8 @@ def choose_ranker(early: list[Rows], last: Rows, config: Config) -> Choice:
         "features": list(judged.names),
     }
     if not fitted:
-        return Choice(None, 0, record | {"why": "the training shifts have nothing to tell candidates apart by"})
+        why = "the training shifts have nothing to tell candidates apart by"
+        return Choice(None, 0, record | {"why": why}, fusion[: len(last.ideal)])
     n_trees, margins = best_size(
         [(trees, rows.features) for trees, rows in fitted], judged.ndcg, config.ranking.trees.step
     )
@@ -183,11 +186,12 @@ def choose_ranker(early: list[Rows], last: Rows, config: Config) -> Choice:
     if gain <= error:
         record["why"] = f"the trained ranker did not beat {over} by more than a standard error on validation"
         if not one_source:
-            return Choice(None, n_trees, record)
-        return Choice(((best, 0.0, 1.0),), 0, record | {"ranker": f"source {over}"})
+            return Choice(None, n_trees, record, fusion[: len(last.ideal)])
+        alone_last = alone[best][: len(last.ideal)]
+        return Choice(((best, 0.0, 1.0),), 0, record | {"ranker": f"source {over}"}, alone_last)
     named = [{"trees": w, source: v} for source, w, v in parts]
     record |= {"ranker": "trees", "trees": n_trees, "blend": named[0] if len(named) == 1 else named}
-    return Choice(parts, n_trees, record)
+    return Choice(parts, n_trees, record, blended[: len(last.ideal)])  # the last shift comes first
 
 
 def mean(values: NDArray[np.float64]) -> float:

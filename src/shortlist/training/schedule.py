@@ -13,6 +13,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
 from shortlist.cascade import Cascade, FirstStage
 from shortlist.config import Config, Target, load_config
 from shortlist.data.dataset import Dataset
@@ -74,7 +78,7 @@ def train(
         raise ConfigError("setting 'ranking.ranker': 'rating' sorts by predicted rating, but the log has no ratings")
     plan = make_plan(dataset, config, target)
     filter_seen = plan.filter_seen
-    plan, ranker, record, learned = fit_ranking(log, plan, target, filter_seen, say)
+    plan, ranker, record, learned, judged = fit_ranking(log, plan, target, filter_seen, say)
     say(f"fitting stage 1 on all {len(log):,} interactions")
     first = fit_first_stage(plan, log)
     if learned is not None:
@@ -103,7 +107,10 @@ def train(
         "trials": plan.trials,
         "fit_seconds": time.perf_counter() - started,
     }
-    return Cascade(dataset.items, dataset.users, log, first, ranker, config, target, filter_seen, record)
+    validation = None if judged is None else judged_users(judged, dataset.users)
+    return Cascade(
+        dataset.items, dataset.users, log, first, ranker, config, target, filter_seen, record, validation=validation
+    )
 
 
 def check_target(dataset: Dataset, target: str | None) -> Target:
@@ -131,30 +138,48 @@ class Prepared:
     rows: Rows
 
 
+Judged = tuple[Shift, NDArray[np.float64]]
+"""A shift that nothing was fitted on, and NDCG@10 of the answers to its queries; ``nan`` = nothing to find."""
+
+
+def judged_users(judged: Judged, users: pl.DataFrame) -> pl.DataFrame | None:
+    """`Cascade.validation`; ``None`` where nobody had anything to find."""
+    shift, ndcg = judged
+    figures = pl.DataFrame({"row": shift.users, "ndcg": ndcg}).filter(pl.col("ndcg").is_not_nan())
+    if not len(figures):
+        return None
+    means = figures.group_by("row").agg(pl.col("ndcg").mean()).sort("row")
+    return pl.DataFrame([users["user_id"].gather(means["row"]), means["ndcg"]])
+
+
 def fit_ranking(
     log: Log, plan: Plan, target: Target, filter_seen: bool, say: Progress
-) -> tuple[Plan, Ranker, dict[str, Any], Learned | None]:
+) -> tuple[Plan, Ranker, dict[str, Any], Learned | None, Judged | None]:
     """Steps 1 to 5 of the schedule but for the last fit of stage 1.
 
     Returns:
-        The settings chosen, the ranker, the record, and what the ranker learned from, if it did.
+        The settings chosen, the ranker, the record, what the ranker learned from, if it did, and how it was judged; a
+        model that sorts by predicted rating is not.
     """
     ranking = plan.config.ranking
     if ranking.ranker == "rating":
-        return plan, BY_PREDICTED_RATING, {"ranker": "rating"}, None
+        return plan, BY_PREDICTED_RATING, {"ranker": "rating"}, None, None
     shifts = make_shifts(log, target, ranking.shifts, plan.config.seed, filter_seen)
     shifts = [shift for shift in shifts if len(shift.relevant.item_rows) and (shift.history.weights > 0).any()]
+    by = shifts[:2] if target == "random" else shifts[:1]  # a fold is as early as any other
     if shifts:
-        by = shifts[:2] if target == "random" else shifts[:1]  # a fold is as early as any other
         say(f"choosing the sources' settings on {' and '.join(shift.name for shift in by)}")
         fitted = choose(plan, by, filter_seen)
         plan = replace(fitted, frozen={})
     record: dict[str, Any] = {"shifts": [shift.name for shift in shifts], "ranker": "fusion"}
-    if ranking.ranker == "fusion":
-        return plan, FUSION, record, None
-    if len(shifts) < 3:
+    if ranking.ranker != "fusion" and len(shifts) < 3:
         record["why"] = f"the log gives only {len(shifts)} moments to learn from, at least 3 are needed"
-        return plan, FUSION, record, None
+    if ranking.ranker == "fusion" or len(shifts) < 3:
+        if len(shifts) <= len(by):
+            return plan, FUSION, record, None, None
+        last = prepare(fitted, shifts[-1], filter_seen, say)
+        scores = FUSION.score(last.rows.features[:, [last.rows.names.index("fusion")]])
+        return plan, FUSION, record, None, (last.shift, last.rows.ndcg_of_each(scores))
     # Shifts of time only add events to the earliest one's log; what a fold hides, another one knows.
     if target != "random":
         fitted = freeze_ratings(fitted, shifts[1].history)
@@ -167,7 +192,7 @@ def fit_ranking(
     if choice.n_trees and choice.blend is not None:
         say(f"refitting {choice.n_trees} trees on all shifts")
     learned = Learned([thinned(one) for one in rows], prepared[-1].shift, prepared[-1].first)
-    return plan, fit_final(rows, choice, plan.config), record, learned
+    return plan, fit_final(rows, choice, plan.config), record, learned, (prepared[-1].shift, choice.ndcg)
 
 
 def prepare(plan: Plan, shift: Shift, filter_seen: bool, say: Progress) -> Prepared:

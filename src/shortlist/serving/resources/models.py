@@ -12,11 +12,11 @@ from shortlist.errors import ArtifactError
 from shortlist.reports import kept_report
 from shortlist.serving.calls import Call
 from shortlist.serving.problems import ProblemError
+from shortlist.serving.promotion import promote as promote_version
 from shortlist.serving.resources.recommend import answered
 from shortlist.serving.routes import Route
 from shortlist.serving.schemas import Answer, ModelInfo, Models, Promoted, Ratings, Recommend, VersionReport
 from shortlist.serving.service import Service
-from shortlist.serving.soundness import promote as promote_version
 
 VERSION = re.compile(r"[0-9a-f]{16}")
 
@@ -60,18 +60,21 @@ async def models(service: Service, call: Call) -> Models:
 
 
 async def promote(service: Service, call: Call, version: str, query: PromoteQuery) -> Promoted:
-    """Check a version, make it the promoted one, and answer with it from now on."""
+    """Check a version, make it the promoted one, and answer with it from now on.
+
+    It is refused where it must not answer, or where its validation figures are worse than those of the promoted one.
+    """
     live, before = service.live, service.bundle.version
     if live.one_version:
         raise ProblemError("conflict", "This server was given one version and serves no other.")
     await _need(service, version)
     kinds = service.store.id_kinds() if service.store is not None else (None, None)
-    found = await asyncio.to_thread(promote_version, live.folder, version, query.force, kinds)
+    done = await asyncio.to_thread(promote_version, live.folder, version, query.force, kinds)
     await asyncio.to_thread(live.follow, True)
     if live.bundle.version != version:
         raise ArtifactError(f"version {version} was promoted, but cannot be served: {(live.refused or ('', ''))[1]}")
     call.version = version
-    return Promoted(version, before, bool(found), found)
+    return Promoted(version, before, bool(done.faults), done.faults, done.judgement)
 
 
 async def recommend_by(service: Service, call: Call, version: str, body: Recommend) -> Answer:
