@@ -53,6 +53,11 @@ def to_table(
     ]
     if ratings:
         columns.append(pl.Series("predicted_rating", _joined([one.predicted_ratings for one in ranked], np.float32)))
+    if any(one.propensities is not None for one in ranked):
+        columns.append(pl.Series("propensity", _joined([one.propensities for one in ranked], np.float64)))
+    if any(one.marks is not None for one in ranked):
+        marks = [list(names) for one in ranked for names in one.marks or ()]
+        columns.append(pl.Series("rules", marks, dtype=pl.List(pl.String)))
     return pl.DataFrame(columns)
 
 
@@ -87,7 +92,7 @@ def to_details(
 ) -> pl.DataFrame:
     """One row per query; see `Answer`."""
     returned = [len(one.item_rows) for one in ranked]
-    notes = [request_notes(request, q) for q in range(len(ranked))]
+    notes = [[*request_notes(request, q), *one.notes] for q, one in enumerate(ranked)]
     return pl.DataFrame(
         {
             "user_id": user_ids,
@@ -96,6 +101,7 @@ def to_details(
             "allowed": pl.Series(n_allowed, dtype=pl.Int32),
             "reason": pl.Series([shortage(k, n, n_items) if n < k else None for n in n_allowed], dtype=pl.String),
             "degraded": pl.Series([False] * len(ranked), dtype=pl.Boolean),
+            "acted": pl.Series([list(one.acted) for one in ranked], dtype=pl.List(pl.String)),
             "known_user": request.queries.user_rows >= 0,
             "history_items": request.queries.lengths.astype(np.int32),
             "unknown_history_items": request.unknown_items.astype(np.int32),

@@ -1,9 +1,9 @@
 """The system on one page: retrieve -> features -> rank -> answer."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import pairwise
+from itertools import count, pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,12 +14,15 @@ from numpy.typing import NDArray
 from shortlist import answers
 from shortlist.config import Config, Target
 from shortlist.data.columns import to_polars
-from shortlist.data.log import Floats, Log, Mask, Rows
+from shortlist.data.log import DAY, Floats, Log, Mask, Rows
 from shortlist.data.vocabulary import Vocabulary
 from shortlist.data.where import where_mask
 from shortlist.errors import DataError, QueryError
+from shortlist.ranking.caps import Cap, Count, groups_of, parse_caps
+from shortlist.ranking.draws import seeds, today
 from shortlist.ranking.factorization import RatingFactorization
 from shortlist.ranking.features import Features
+from shortlist.ranking.rerank import ActingRules, LastWord, More, parse_dial, rerank
 from shortlist.requests import Events, History, Request, Users, parse_ids, parse_k, parse_request, parse_times
 from shortlist.retrieval.item_item import ItemItem
 from shortlist.retrieval.merge import retrieve
@@ -59,6 +62,7 @@ class Ranked(NamedTuple):
         places: int64 (n,), position of each in ``candidates``: its retrieval rank is one more than that.
         candidates: the shortlist it was chosen from.
         predicted_ratings: float32 (n,) or ``None`` where nothing predicts ratings.
+        propensities, marks, acted, notes: see `shortlist.ranking.rerank.Reranked`.
     """
 
     item_rows: Rows
@@ -66,6 +70,10 @@ class Ranked(NamedTuple):
     places: NDArray[np.int64]
     candidates: Candidates
     predicted_ratings: Floats | None
+    propensities: NDArray[np.float64] | None = None
+    marks: list[tuple[str, ...]] | None = None
+    acted: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 class Answer(NamedTuple):
@@ -74,8 +82,9 @@ class Answer(NamedTuple):
     Attributes:
         table: the recommendations, as without details.
         details: one row per query: ``user_id``, ``asked`` (k), ``returned``, ``allowed`` (items that could have been
-            recommended), ``reason`` (why fewer than k, else null), ``degraded``, ``known_user``, ``history_items``,
-            ``unknown_history_items`` (ignored) and ``notes``.
+            recommended), ``reason`` (why fewer than k, else null), ``degraded``, ``acted`` (which of ``exploration``,
+            ``diversity``, ``caps`` and ``rules`` changed the answer; empty = it is in the order of the score),
+            ``known_user``, ``history_items``, ``unknown_history_items`` (ignored) and ``notes``.
     """
 
     table: pl.DataFrame
@@ -153,6 +162,10 @@ class Cascade:
         exclude_items: Iterable[Any] | None = None,
         where: str | None = None,
         details: bool = False,
+        diversity: float = 0.0,
+        caps: Mapping[str, int] | None = None,
+        explore: float = 0.0,
+        rules: Any = None,
     ) -> Any:
         """Recommend min(k, allowed) items to each user.
 
@@ -174,15 +187,23 @@ class Cascade:
             exclude_items: none of these.
             where: a condition on item attributes, for example ``"year >= 1995 and 'Drama' in genres"``.
             details: also return one row per query about the answer.
+            diversity: from 0 (the order of the score) to 1 (whatever is most unlike the items before).
+            caps: at most so many items of any one value of an item attribute, for example ``{"genres": 3}``; an item
+                with a list of values counts for each. Exceeded only where no other allowed item is left.
+            explore: the share of places that go to any of the candidates, all equally likely; the draws are the same
+                for a user all day (of ``at``; without it, today).
+            rules: see docs/last-word.md.
 
         Returns:
             A polars table, best first within each user: ``user_id``, ``item_id``, ``rank`` (from 1), ``score`` (the
-            value sorted on; null below the ranked candidates, where the retrieval order goes on), ``retrieval_rank``,
-            ``retrieval_score``, ``sources`` (who proposed the item; ``fallback`` = topped up by popularity) and
-            ``predicted_rating`` where the model predicts ratings. With ``details`` an `Answer` of two tables.
+            value sorted on, until the arguments from ``diversity`` on act; null below the ranked candidates, where the
+            retrieval order goes on), ``retrieval_rank``, ``retrieval_score``, ``sources`` (who proposed the item;
+            ``fallback`` = topped up by popularity) and ``predicted_rating`` where the model predicts ratings; with
+            ``explore`` ``propensity``, how probable the item was at its place, given those before it; with ``rules``
+            ``rules``, the names of those that touched the item. With ``details`` an `Answer` of two tables.
 
         Raises:
-            QueryError: an argument is of a wrong kind, or ``where`` does not fit the item attributes.
+            QueryError: an argument is of a wrong kind, or ``where`` or ``caps`` does not fit the item attributes.
         """
         k = parse_k(k)
         if filter_seen not in (None, True, False):
@@ -190,12 +211,15 @@ class Cascade:
         request = self.request(users, at, history)
         allowed = self.allowed_items(include_items, exclude_items, where)
         filter_seen = self.filter_seen if filter_seen is None else filter_seen
+        word = self.last_word(request, at, diversity=diversity, caps=caps, explore=explore, rules=rules)
         ranked: list[Ranked] = []
         n_allowed: list[int] = []
         for start, queries in request.queries.catalogue_blocks(len(self.items)):
             seen = request.seen.block(start, start + len(queries)) if filter_seen else None
             mask = allowed_masks(allowed, len(queries), seen)
-            ranked += self.rank(queries, mask, k)
+            part = None if word is None else word.block(start, start + len(queries))
+            mask = mask if part is None else part.allowed(queries, mask)
+            ranked += self.rank(queries, mask, k, part)
             n_allowed += mask.sum(axis=1).tolist()
         ids = answers.id_series("user_id", request.user_ids, self.users["user_id"].dtype)
         table = answers.to_table(ids, ranked, self.items["item_id"], self._source_names, ratings=self.predicts_ratings)
@@ -203,30 +227,111 @@ class Cascade:
             return table
         return Answer(table, answers.to_details(request, ids, ranked, k, n_allowed, len(self.items)))
 
-    def rank(self, queries: Queries, allowed: Mask, k: int) -> list[Ranked]:
+    def last_word(
+        self,
+        request: Request,
+        at: Any = None,
+        *,
+        diversity: float = 0.0,
+        caps: Mapping[str, int] | None = None,
+        explore: float = 0.0,
+        rules: ActingRules | None = None,
+    ) -> LastWord | None:
+        """What is to act after the score on a request's queries, see `recommend`; ``None`` = nothing.
+
+        Args:
+            at: as given to `recommend`: a moment's day seeds the draws of exploration; without one, today does.
+            rules: bound to this model.
+
+        Raises:
+            QueryError: a value is out of its range, or a cap fits no item attribute.
+        """
+        diversity, explore = parse_dial(diversity, "diversity"), parse_dial(explore, "explore")
+        limits = parse_caps(caps, self.items.columns)
+        if not diversity and not explore and not limits and rules is None:
+            return None
+        days: Iterable[int] = [today()] * len(request.queries)
+        if at is not None and self.log.in_seconds:
+            days = (request.queries.at // DAY).tolist()
+        return LastWord(
+            diversity,
+            self._likeness if diversity else None,
+            tuple(Cap(name, limit, *self._groups(name)) for name, limit in limits.items()),
+            explore,
+            seeds(request.user_ids, request.queries, days, self.config.seed) if explore else None,
+            rules,
+        )
+
+    @cached_property
+    def _likeness(self) -> Floats:
+        return self.first.features.item_facts.attributes
+
+    def _groups(self, attribute: str) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+        if attribute not in self._group_cache:
+            self._group_cache[attribute] = groups_of(self.items[attribute])
+        return self._group_cache[attribute]
+
+    @cached_property
+    def _group_cache(self) -> dict[str, tuple[NDArray[np.int64], NDArray[np.int32]]]:
+        return {}
+
+    def rank(self, queries: Queries, allowed: Mask, k: int, word: LastWord | None = None) -> list[Ranked]:
         """Both stages for one block of queries, in row numbers: exactly min(k, allowed) items each.
 
         Args:
             queries: some hundred at most; memory grows with queries times catalogue.
-            allowed: bool (n_queries, n_items).
+            allowed: bool (n_queries, n_items), what `LastWord.allowed` has left.
+            word: of this block; ``None`` = the order of the score.
         """
         n = self.config.retrieval.candidates
-        return self.order(queries, self.shortlist(queries, allowed, k, n), k, n)
+        return self.order(queries, self.shortlist(queries, allowed, k, n, word), k, n, word, allowed)
 
-    def shortlist(self, queries: Queries, allowed: Mask, k: int, n: int) -> Candidates:
-        """Stage 1: the n candidates that will be ranked, then, where k is greater, those that follow unranked."""
+    def shortlist(self, queries: Queries, allowed: Mask, k: int, n: int, word: LastWord | None = None) -> Candidates:
+        """Stage 1: the n candidates that will be ranked, then, where k is greater, those that follow unranked.
+
+        With a ``word`` what its rules want besides follows instead; `order` fetches the rest where it has to.
+        """
         candidates = self.first.retrieve(queries, allowed, n)
-        if k > n:
+        if word is not None:
+            return candidates if word.rules is None else self._with_wanted(queries, allowed, candidates, word.rules)
+        length, piece = n, n
+        while length < min(k, allowed.shape[1]):  # in pieces that do not depend on k, or the order would
             rest = allowed.copy()
             rest[candidates.query_rows, candidates.item_rows] = False
-            candidates = candidates.followed_by(self.first.retrieve(queries, rest, k - n))
-        return candidates
+            candidates = candidates.followed_by(self.first.retrieve(queries, rest, piece))
+            length, piece = length + piece, 2 * piece
+        return candidates.first(k) if length > k > n else candidates
 
-    def order(self, queries: Queries, candidates: Candidates, k: int, n: int) -> list[Ranked]:
-        """Stage 2: the first k of each query's candidates, of which the first n are ranked."""
+    def _with_wanted(self, queries: Queries, allowed: Mask, candidates: Candidates, rules: ActingRules) -> Candidates:
+        missing = np.zeros_like(allowed)
+        for q, rows in enumerate(rules.wanted(queries, allowed)):
+            missing[q, rows] = True
+        missing &= allowed
+        missing[candidates.query_rows, candidates.item_rows] = False
+        most = int(missing.sum(axis=1).max(initial=0))
+        return candidates.followed_by(self.first.retrieve(queries, missing, most)) if most else candidates
+
+    def order(
+        self,
+        queries: Queries,
+        candidates: Candidates,
+        k: int,
+        n: int,
+        word: LastWord | None = None,
+        allowed: Mask | None = None,
+    ) -> list[Ranked]:
+        """Stage 2: the first k of each query's candidates, of which the first n are ranked; then the last word.
+
+        Args:
+            candidates: from `shortlist`, with the same ``word``.
+            allowed: as in `rank`; needed with a ``word``.
+        """
         places = np.arange(len(candidates)) - candidates.offsets[candidates.query_rows]
         features = self.first.features.build(self._feature_names, queries, candidates)
         wanted = features[:, : len(self.ranker.feature_names)]
+        ratings = features[:, self._feature_names.index("predicted_rating")] if self.predicts_ratings else None
+        if word is not None and allowed is not None:
+            return self._reranked(queries, candidates, self.ranker.score(wanted), ratings, k, n, allowed, word)
         if k <= n:
             scores = self.ranker.score(wanted)
             order = np.lexsort((candidates.item_rows, -scores, candidates.query_rows))
@@ -235,13 +340,62 @@ class Cascade:
             scores = np.full(len(candidates), np.nan)
             scores[head] = self.ranker.score(wanted[head])  # nan sorts last
             order = np.lexsort((candidates.item_rows, places * ~head, -scores, candidates.query_rows))
-        ratings = features[:, self._feature_names.index("predicted_rating")] if self.predicts_ratings else None
         answered = []
         for start, stop in pairwise(candidates.offsets.tolist()):
             best = order[start:stop][:k]
             predicted = None if ratings is None else ratings[best]
             answered.append(Ranked(candidates.item_rows[best], scores[best], best, candidates, predicted))
         return answered
+
+    def _reranked(
+        self,
+        queries: Queries,
+        candidates: Candidates,
+        scores: NDArray[np.float64],
+        ratings: Floats | None,
+        k: int,
+        n: int,
+        allowed: Mask,
+        word: LastWord,
+    ) -> list[Ranked]:
+        answered = []
+        for q, (start, stop) in enumerate(pairwise(candidates.offsets.tolist())):
+            query, own = queries.block(q, q + 1), candidates.of_query(q)
+            n_found = min(n, int(allowed[q].sum()))
+            done = rerank(word, queries, q, own, scores[start:stop], n_found, k, self._rest(query, allowed[q], n))
+            extra = len(done.candidates) - len(own)
+            known, predicted = scores[start:stop], None
+            if ratings is not None:
+                predicted = ratings[start:stop]
+                if extra:
+                    predicted = self.first.features.build(("predicted_rating",), query, done.candidates)[:, 0]
+            answered.append(
+                Ranked(
+                    done.item_rows,
+                    np.concatenate([known, np.full(extra, np.nan)])[done.places],
+                    done.places,
+                    done.candidates,
+                    None if predicted is None else predicted[done.places],
+                    done.propensities,
+                    done.marks,
+                    done.acted,
+                    done.notes,
+                )
+            )
+        return answered
+
+    def _rest(self, query: Queries, allowed: Mask, n: int) -> More:
+        """Yields, in growing pieces, what retrieval finds for one query besides what is taken."""
+        sizes = (n * 2**doubled for doubled in count())
+
+        def more(taken: Rows, caps: Count | None) -> Candidates | None:
+            left = allowed.copy()
+            left[taken] = False
+            if caps is not None:
+                left &= ~caps.closed(len(left))
+            return self.first.retrieve(query, left[None], next(sizes)) if left.any() else None
+
+        return more
 
     def request(
         self, users: Users, at: Any = None, history: History | None = None, added: list[Events] | None = None

@@ -189,6 +189,10 @@ class Candidates:
             self.proposers[own],
         )
 
+    def first(self, k: int) -> "Candidates":
+        """The first k of each query, or all where there are fewer."""
+        return self.take(np.arange(len(self)) - self.offsets[self.query_rows] < k)
+
     def take(self, keep: Mask) -> "Candidates":
         """The candidates where a mask (n,) is true, in the same order."""
         counts = np.bincount(self.query_rows[keep], minlength=len(self.offsets) - 1)

@@ -79,7 +79,7 @@ def answer_cascade(
             proposals = [source.propose(queries, n, allowed) for source in model.first.sources]
             names = [source.name for source in model.first.sources]
             wanted = relevant_of(relevant, start, stop)
-            candidates = first_candidates(ranked[0].candidates, n)
+            candidates = ranked[0].candidates.first(n)  # a long answer has a longer shortlist
             rows = catalogue_rows[candidates.item_rows]
             shortlists.append(_sorted_lists(candidates, rows, np.zeros(len(rows)), n))
             stages.append(stage_values(names, candidates, proposals, wanted, catalogue_rows, n=n, k=k))
@@ -134,12 +134,6 @@ def stage_values(
         by_source = np.nan_to_num(candidates.scores[:, column].astype(float), nan=-np.inf)
         values[f"order:{name}"] = ndcg_at_k(_sorted_lists(candidates, rows, by_source, k), relevant, k)
     return values
-
-
-def first_candidates(candidates: Candidates, n: int) -> Candidates:
-    """The first n of each query: a long answer asks for a longer shortlist than the one configured."""
-    places = np.arange(len(candidates)) - candidates.offsets[candidates.query_rows]
-    return candidates.take(places < n)
 
 
 def _sorted_lists(candidates: Candidates, rows: Rows, scores: NDArray[np.float64], k: int) -> Rows:
