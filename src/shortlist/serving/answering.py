@@ -29,18 +29,19 @@ def answer_fields(call: Call, job: Job, user_id: Any) -> dict[str, Any]:
         "reason": shortage(question.k, n_allowed, len(job.bundle.item_ids)) if n_allowed < question.k else None,
         "stages": reply.stages,
         "degraded": reply.degraded,
+        "acted": list(reply.ranked.acted),
         "known_user": bool(request.queries.user_rows[0] >= 0),
         "history_items": len(request.queries.item_rows),
         "unknown_history_items": int(request.unknown_items[0]),
-        "notes": request_notes(request, 0),
+        "notes": [*request_notes(request, 0), *reply.ranked.notes],
         "items": answer_items(job.bundle, reply.ranked),
     }
 
 
 def answer_items(bundle: Bundle, ranked: Ranked) -> list[AnswerItem]:
     """The rows of `Cascade.recommend`'s table, straight from the arrays."""
-    places = ranked.places
-    predicted = [None] * len(places) if ranked.predicted_ratings is None else _numbers(ranked.predicted_ratings)
+    places, n = ranked.places, len(ranked.places)
+    predicted = [None] * n if ranked.predicted_ratings is None else _numbers(ranked.predicted_ratings)
     columns = zip(
         ranked.item_rows.tolist(),
         _numbers(ranked.scores),
@@ -48,12 +49,14 @@ def answer_items(bundle: Bundle, ranked: Ranked) -> list[AnswerItem]:
         _numbers(ranked.candidates.retrieval_scores[places]),
         ranked.candidates.proposers[places].tolist(),
         predicted,
+        [()] * n if ranked.marks is None else ranked.marks,
+        [None] * n if ranked.propensities is None else ranked.propensities.tolist(),
         strict=True,
     )
     ids, names = bundle.item_ids, bundle.source_names
     return [
-        AnswerItem(ids[row], rank, score, place, first, _sources(proposers, names), rating)
-        for rank, (row, score, place, first, proposers, rating) in enumerate(columns, start=1)
+        AnswerItem(ids[row], rank, score, place, first, _sources(proposers, names), rating, list(rules), propensity)
+        for rank, (row, score, place, first, proposers, rating, rules, propensity) in enumerate(columns, start=1)
     ]
 
 

@@ -3,13 +3,14 @@
 ==================  ================================================================================================
 rung                the order of the answer
 ==================  ================================================================================================
-``ranking``         both stages, as the library answers
+``ranking``         both stages and the last word, as the library answers
 ``retrieval``       stage 2 failed or was late: the order of the shortlist
 ``item_to_item``    stage 1 failed: what the history's items have for neighbours
 ``popularity``      nothing else answered in time
 ==================  ================================================================================================
 
-Filters and seen items hold on every rung: they are worked out before the first stage. A stage that fails three times
+Filters, seen items and what rules exclude hold on every rung: they are worked out before the first stage. Diversity,
+caps, exploration and other rules act on the first rung only. A stage that fails three times
 in a row is left out for a while (`Breaker`), so that nobody waits for it.
 """
 
@@ -164,7 +165,9 @@ class Job:
             return None
         self.stage, self.stage_began = "retrieval", now
         try:
-            candidates = self.bundle.model.shortlist(question.request.queries, question.allowed, question.k, question.n)
+            candidates = self.bundle.model.shortlist(
+                question.request.queries, question.allowed, question.k, question.n, question.word
+            )
         except Exception:  # whatever it is: the answer goes on without
             self.ladder.retrieval.failed(time.perf_counter())
             self._degrade("retrieval", "failed")
@@ -179,8 +182,10 @@ class Job:
             return None
         self.stage, self.stage_began = "ranking", now
         try:
-            (ranked,) = self.bundle.model.order(question.request.queries, candidates, question.k, question.n)
-            if not np.isfinite(ranked.scores[: question.n]).all():
+            (ranked,) = self.bundle.model.order(
+                question.request.queries, candidates, question.k, question.n, question.word, question.allowed
+            )
+            if not np.isfinite(ranked.scores[ranked.places < question.n]).all():
                 raise ValueError("a score is no number")
         except Exception:  # likewise
             self.ladder.ranking.failed(time.perf_counter())

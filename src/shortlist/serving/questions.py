@@ -8,8 +8,10 @@ import numpy as np
 from shortlist.cascade import Cascade, allowed_masks
 from shortlist.data.log import Mask
 from shortlist.errors import QueryError
+from shortlist.ranking.rerank import LastWord
 from shortlist.requests import Events, Request, known_events
 from shortlist.serving.live import Bundle
+from shortlist.serving.live_counts import later_events
 from shortlist.serving.schemas import Asked, HistoryEvent, Rank, Recommend
 from shortlist.serving.store.contract import History, Store, StoredEvent, Unavailable
 
@@ -24,6 +26,7 @@ class Question:
         k: how many are wanted.
         n: how many are ranked.
         history_failed: the store could not be read: only what the model knows counts.
+        word: what is to act after the score; ``None`` = nothing.
     """
 
     request: Request
@@ -31,6 +34,7 @@ class Question:
     k: int
     n: int
     history_failed: bool
+    word: LastWord | None = None
 
 
 def question_of(bundle: Bundle, store: Store | None, body: Recommend | Rank) -> Question:
@@ -49,7 +53,9 @@ def question_of(bundle: Bundle, store: Store | None, body: Recommend | Rank) -> 
     allowed = model.allowed_items(body.include_items, body.exclude_items, body.where)
     filter_seen = model.filter_seen if body.filter_seen is None else body.filter_seen
     masks = allowed_masks(allowed, 1, request.seen if filter_seen else None)
-    return Question(request, masks, body.k, model.config.retrieval.candidates, failed)
+    word = model.last_word(request, body.at, diversity=body.diversity, caps=body.caps, explore=body.explore)
+    masks = masks if word is None else word.allowed(request.queries, masks)
+    return Question(request, masks, body.k, model.config.retrieval.candidates, failed, word)
 
 
 def stored_history(store: Store | None, user_id: Any) -> tuple[History, bool]:
@@ -70,30 +76,6 @@ def request_of(bundle: Bundle, stored: History, body: Asked) -> Request:
     later = [event for event in stored.events if event.seq > bundle.known_seq]
     history = None if body.history is None else given_history(body.history)
     return model.request(users, body.at, history, [later_events(model, later)] if later else None)
-
-
-def later_events(model: Cascade, events: list[StoredEvent]) -> Events:
-    """Stored events of items of the catalogue, oldest first; after all others where the log's times are no dates."""
-    rows = model.item_vocabulary.rows([event.item_id for event in events])
-    positive = model.config.positive
-    times = [event.timestamp for event in events]
-    if not model.log.in_seconds:
-        times = list(range(model.log.end, model.log.end + len(events)))
-    ratings = [np.nan if event.rating is None else event.rating for event in events]
-    weights = []
-    for event in events:
-        low = positive.min_rating is not None and event.rating is not None and event.rating < positive.min_rating
-        other = bool(positive.events) and event.event not in positive.events
-        weights.append(0.0 if low or other else 1.0 if event.weight is None else event.weight)
-    known, _ = known_events(
-        Events(
-            rows,
-            np.array(times, dtype=np.int64),
-            np.array(ratings, dtype=np.float32),
-            np.array(weights, dtype=np.float32),
-        )
-    )
-    return known
 
 
 def given_history(history: list[Any]) -> Any:

@@ -17,7 +17,13 @@ Text = Annotated[str, Meta(min_length=1, max_length=MAX_ID_LENGTH)]
 Id = Annotated[int, Meta(ge=-INT64, le=INT64 - 1)] | Text
 Ids = Annotated[list[Id], Meta(max_length=MAX_LIST)]
 Moment = Annotated[int, Meta(ge=0, le=INT64 - 1)] | datetime
+Dial = Annotated[float, Meta(ge=0, le=1)]
+Caps = Annotated[
+    dict[Annotated[str, Meta(max_length=MAX_NAME_LENGTH)], Annotated[int, Meta(ge=1, le=INT64 - 1)]],
+    Meta(max_length=20),
+]
 Stage = Literal["history", "retrieval", "ranking"]
+Step = Literal["exploration", "diversity", "caps", "rules"]
 Attribute = str | int | float | bool | list[str] | None
 
 
@@ -47,6 +53,9 @@ class Recommend(Asked, forbid_unknown_fields=True, kw_only=True):
     include_items: Ids | None = None
     exclude_items: Ids | None = None
     where: Annotated[str, Meta(max_length=1_000)] | None = None
+    diversity: Dial = 0.0
+    caps: Caps | None = None
+    explore: Dial = 0.0
 
 
 class Batch(Struct, forbid_unknown_fields=True):
@@ -62,7 +71,11 @@ class Rank(Asked, forbid_unknown_fields=True, kw_only=True):
 
 
 class AnswerItem(Struct):
-    """``score`` is what the order goes by; null where retrieval order goes on. ``sources`` proposed the item."""
+    """``score`` is what the order goes by; null where retrieval order goes on. ``sources`` proposed the item.
+
+    ``rules`` names those that touched the item. ``propensity`` is how probable it was at its place, given the items
+    before it; null without exploration.
+    """
 
     item_id: Id
     rank: int
@@ -71,6 +84,8 @@ class AnswerItem(Struct):
     retrieval_score: float | None
     sources: list[str]
     predicted_rating: float | None
+    rules: list[str]
+    propensity: float | None
 
 
 class Answer(Struct, kw_only=True):
@@ -78,6 +93,7 @@ class Answer(Struct, kw_only=True):
 
     ``stages`` were run; ``degraded`` names those that failed or were late, or a history that could not be read.
     ``allowed`` counts the items that could have been recommended, ``reason`` says why there are fewer than k.
+    ``acted`` changed the answer after the score; empty = the items are in its order.
     """
 
     request_id: str
@@ -89,6 +105,7 @@ class Answer(Struct, kw_only=True):
     reason: str | None
     stages: list[Stage]
     degraded: list[Stage]
+    acted: list[Step]
     known_user: bool
     history_items: int
     unknown_history_items: int

@@ -11,7 +11,7 @@ from shortlist.serving.logs import log_line
 from shortlist.serving.metrics import Metrics
 from shortlist.serving.problems import ProblemError
 from shortlist.serving.questions import question_of
-from shortlist.serving.schemas import Rank, Recommend
+from shortlist.serving.schemas import AnswerItem, Rank, Recommend
 from shortlist.serving.store.contract import Busy, Exposure, Store, Unavailable
 from shortlist.serving.workers import Workers
 
@@ -78,21 +78,29 @@ class Service:
         if self.log_users:
             call.log["user_id"] = body.user_id
 
-    def shown(self, call: Call, user_id: Any, item_ids: list[Any], version: str) -> None:
+    def shown(self, call: Call, user_id: Any, items: list[AnswerItem], version: str) -> None:
         """Store what an answer shows, if that is wanted; an exposure that cannot be queued is only counted."""
-        if not self.log_exposures or self.store is None or not item_ids:
+        if not self.log_exposures or self.store is None or not items:
             return
         exposure = Exposure(
             request_id=call.id,
-            item_ids=tuple(item_ids),
+            item_ids=tuple(item.item_id for item in items),
             timestamp=int(time.time()),
             user_id=user_id,
             model_version=version,
+            propensities=_propensities(items),
         )
         try:
             self.store.log_exposures([exposure])
         except (Busy, Unavailable):
             self.metrics.exposures_lost.inc()
+
+    def recount(self) -> None:
+        """`Live.recount`; a store that cannot be read is counted next time."""
+        try:
+            self.live.recount()
+        except Exception as error:
+            log_line("counting failed", error=type(error).__name__)
 
     def follow(self, again: bool = False) -> None:
         """`Live.follow`, whose refusals are in the log."""
@@ -100,6 +108,11 @@ class Service:
             self.live.follow(again)
         except Exception as error:
             log_line("following failed", error=type(error).__name__)
+
+
+def _propensities(items: list[AnswerItem]) -> tuple[float, ...] | None:
+    drawn = [item.propensity for item in items if item.propensity is not None]
+    return tuple(drawn) if drawn else None
 
 
 def item_id_of(bundle: Bundle, text: str) -> Any:

@@ -36,7 +36,7 @@ async def answered(service: Service, call: Call, body: Recommend, bundle: Bundle
     answer = Answer(**answer_fields(call, job, body.user_id))
     if answer.returned < answer.k:
         service.metrics.short.inc()
-    service.shown(call, body.user_id, [item.item_id for item in answer.items], bundle.version)
+    service.shown(call, body.user_id, answer.items, bundle.version)
     return answer
 
 

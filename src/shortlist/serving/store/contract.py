@@ -156,6 +156,8 @@ class Exposure(msgspec.Struct, frozen=True, kw_only=True):
         item_ids: in the order shown, at most `MAX_SHOWN`.
         timestamp: Unix seconds.
         model_version: which model answered.
+        propensities: how probable each item was at its place, given those before it: numbers above 0, at most 1;
+            ``None`` = nothing was drawn.
     """
 
     request_id: str
@@ -163,6 +165,7 @@ class Exposure(msgspec.Struct, frozen=True, kw_only=True):
     timestamp: int
     user_id: Id | None = None
     model_version: str | None = None
+    propensities: tuple[float, ...] | None = None
 
 
 class Counts(msgspec.Struct, frozen=True):
@@ -177,6 +180,18 @@ class Counts(msgspec.Struct, frozen=True):
     items: int
     exposures: int
     last_seq: int
+
+
+class Progress(msgspec.Struct, frozen=True):
+    """Places in a store.
+
+    Attributes:
+        last_seq: of the latest event or deletion, 0 = none.
+        deleted_seq: of the latest deletion, 0 = none.
+    """
+
+    last_seq: int
+    deleted_seq: int
 
 
 class Store(ABC):
@@ -241,6 +256,10 @@ class Store(ABC):
     @abstractmethod
     def read_events(self, after_seq: int = 0, n: int = 10_000) -> list[StoredEvent]:
         """The first ``n`` events after a place, in order of ``seq``; empty = there are no more now."""
+
+    @abstractmethod
+    def progress(self) -> "Progress":
+        """How far the store has come; quick."""
 
     @abstractmethod
     def counts(self) -> Counts:

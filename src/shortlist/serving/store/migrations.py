@@ -51,6 +51,10 @@ STEPS = (
             "CREATE INDEX ix_shortlist_exposures_user_id ON shortlist_exposures (user_id)",
         ),
     ),
+    Step(
+        "propensities of exposures",
+        ("ALTER TABLE shortlist_exposures ADD COLUMN propensities TEXT",),
+    ),
 )
 
 

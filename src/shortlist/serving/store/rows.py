@@ -180,8 +180,16 @@ def exposure_fault(exposure: Exposure) -> str | None:
         or next((fault for item in exposure.item_ids if (fault := id_fault("item_ids", item))), None)
         or (None if type(exposure.timestamp) is int and exposure.timestamp >= 0 else "timestamp: expected Unix seconds")
         or (exposure.model_version is not None and text_fault("model_version", exposure.model_version))
+        or _propensities_fault(exposure)
         or None
     )
+
+
+def _propensities_fault(exposure: Exposure) -> str | None:
+    given = exposure.propensities
+    if given is None or (len(given) == len(exposure.item_ids) and all(0 < one <= 1 for one in given)):
+        return None
+    return "propensities: expected one number above 0 and at most 1 for each item"
 
 
 def exposure_row(exposure: Exposure) -> dict[str, Any]:
@@ -191,4 +199,5 @@ def exposure_row(exposure: Exposure) -> dict[str, Any]:
         "item_ids": msgspec.json.encode(exposure.item_ids).decode(),
         "timestamp": exposure.timestamp,
         "model_version": exposure.model_version,
+        "propensities": None if exposure.propensities is None else msgspec.json.encode(exposure.propensities).decode(),
     }

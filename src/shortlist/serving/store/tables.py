@@ -56,4 +56,5 @@ EXPOSURES = Table(
     Column("item_ids", Text, nullable=False),
     Column("timestamp", BigInteger, nullable=False),
     Column("model_version", Text),
+    Column("propensities", Text),
 )
