@@ -1,0 +1,87 @@
+"""A model and a question -> explanations: `Cascade.explain`, and the rows of an answer."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from shortlist.data.log import Mask, Rows
+from shortlist.errors import QueryError
+from shortlist.explaining.explainer import Explainer
+from shortlist.explaining.explanation import Explanation
+from shortlist.explaining.sentences import Language
+from shortlist.requests import parse_ids
+from shortlist.stages import Candidates, Queries
+
+if TYPE_CHECKING:
+    from shortlist.cascade import Cascade, Ranked
+
+
+def explainer_of(model: "Cascade") -> Explainer:
+    """What explains a model's answers; made once for each model."""
+    ratings, first = model.log.ratings, model.first
+    rated = ratings[~np.isnan(ratings)]
+    bounds = (float(rated.min()), float(rated.max())) if len(rated) else (0.0, 0.0)
+    return Explainer(model.items, first.sources, first.features, model.ranker, bounds, model.log.in_seconds)
+
+
+def explain_answer(
+    explainer: Explainer, query: Queries, ranked: "Ranked", language: Language, until: float = np.inf
+) -> list[Explanation]:
+    """One explanation per row of an answer; see `Explainer.explain`.
+
+    Args:
+        query: the one that was answered.
+    """
+    candidates = _at(ranked.candidates, ranked.places)
+    return explainer.explain(
+        query, candidates, language, ranked=~np.isnan(ranked.scores), rules=ranked.marks, until=until
+    )
+
+
+def explain_items(
+    model: "Cascade", explainer: Explainer, query: Queries, rows: Rows, allowed: Mask, language: Language
+) -> list[Explanation]:
+    """One explanation per item, whether it would be recommended or not.
+
+    Args:
+        query: one.
+        rows: int32 (n,), each once.
+        allowed: bool (1, n_items), what could be recommended: only that do sources propose.
+    """
+    asked = np.zeros_like(allowed)
+    asked[0, rows] = True
+    found = model.first.retrieve(query, asked, len(rows))
+    order = np.argsort(found.item_rows)[np.searchsorted(np.sort(found.item_rows), rows)]
+    candidates, n = _at(found, order), model.config.retrieval.candidates
+    proposed = [np.isin(rows, source.propose(query, n, allowed)[0]) for source in model.first.sources]
+    candidates = replace(candidates, proposers=np.stack(proposed, axis=1))
+    return explainer.explain(query, candidates, language, fallback=False)
+
+
+def known_rows(model: "Cascade", items: Iterable[Any]) -> tuple[list[Any], Rows]:
+    """Some items, each once, and their rows.
+
+    Raises:
+        QueryError: one is not in the catalogue.
+    """
+    item_ids = list(dict.fromkeys(parse_ids(items, "items")))
+    rows = model.item_vocabulary.rows(item_ids)
+    unknown = [item_ids[place] for place in np.flatnonzero(rows < 0)]
+    if unknown:
+        raise QueryError(f"items: not in the catalogue: {', '.join(map(repr, unknown[:5]))}")
+    return item_ids, rows
+
+
+def _at(candidates: Candidates, places: np.ndarray[Any, np.dtype[np.int64]]) -> Candidates:
+    """Some candidates of one query, in the order given."""
+    return Candidates(
+        np.array([0, len(places)]),
+        candidates.item_rows[places],
+        candidates.retrieval_scores[places],
+        candidates.scores[places],
+        candidates.standardised[places],
+        candidates.ranks[places],
+        candidates.proposers[places],
+    )
