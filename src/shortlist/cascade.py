@@ -27,8 +27,13 @@ from shortlist.requests import Events, History, Request, Users, parse_ids, parse
 from shortlist.retrieval.item_item import ItemItem
 from shortlist.retrieval.merge import retrieve
 from shortlist.retrieval.popularity import Popularity
+from shortlist.rules.acting import Acting, moment_of
+from shortlist.rules.binding import BoundRules, bind
+from shortlist.rules.parsing import Rules, to_rules
 from shortlist.stages import QUERIES_AT_ONCE, Candidates, Queries, Ranker, Source, stored_queries
 from shortlist.topk import top_k
+
+MOST_BOUND = 8
 
 
 @dataclass(frozen=True)
@@ -192,7 +197,8 @@ class Cascade:
                 with a list of values counts for each. Exceeded only where no other allowed item is left.
             explore: the share of places that go to any of the candidates, all equally likely; the draws are the same
                 for a user all day (of ``at``; without it, today).
-            rules: see docs/last-word.md.
+            rules: pins, boosts, burials, exclusions and caps: `Rules`, their TOML text, or the `Path` of a file; see
+                docs/last-word.md. Date windows are judged at ``at``; without it, now.
 
         Returns:
             A polars table, best first within each user: ``user_id``, ``item_id``, ``rank`` (from 1), ``score`` (the
@@ -204,6 +210,7 @@ class Cascade:
 
         Raises:
             QueryError: an argument is of a wrong kind, or ``where`` or ``caps`` does not fit the item attributes.
+            RulesError: the rules cannot be read, or the model cannot follow one.
         """
         k = parse_k(k)
         if filter_seen not in (None, True, False):
@@ -211,7 +218,8 @@ class Cascade:
         request = self.request(users, at, history)
         allowed = self.allowed_items(include_items, exclude_items, where)
         filter_seen = self.filter_seen if filter_seen is None else filter_seen
-        word = self.last_word(request, at, diversity=diversity, caps=caps, explore=explore, rules=rules)
+        acting = self.acting_rules(rules, at)
+        word = self.last_word(request, at, diversity=diversity, caps=caps, explore=explore, rules=acting)
         ranked: list[Ranked] = []
         n_allowed: list[int] = []
         for start, queries in request.queries.catalogue_blocks(len(self.items)):
@@ -261,6 +269,30 @@ class Cascade:
             seeds(request.user_ids, request.queries, days, self.config.seed) if explore else None,
             rules,
         )
+
+    def acting_rules(self, rules: Any, at: Any = None) -> Acting | None:
+        """Rules as `recommend` takes them, ready for `last_word`; ``None`` = there are none.
+
+        Raises:
+            RulesError: the rules cannot be read, or the model cannot follow one.
+        """
+        read = None if rules is None else to_rules(rules)
+        if not read:
+            return None
+        return Acting(self.bound_rules(read).require_all(), moment_of(at, self.log.in_seconds))
+
+    def bound_rules(self, rules: Rules) -> BoundRules:
+        """What rules mean for this model's items and users; the last few are kept."""
+        key = rules.version, rules.origin
+        bound = self._bound_rules.pop(key, None) or bind(rules, self.items, self.users)
+        if len(self._bound_rules) >= MOST_BOUND:
+            self._bound_rules.pop(next(iter([*self._bound_rules])), None)
+        self._bound_rules[key] = bound
+        return bound
+
+    @cached_property
+    def _bound_rules(self) -> dict[tuple[str, str], BoundRules]:
+        return {}
 
     @cached_property
     def _likeness(self) -> Floats:

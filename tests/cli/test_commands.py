@@ -18,6 +18,8 @@ NAMES = [
     "train",
     "evaluate",
     "recommend",
+    "rules check",
+    "rules test",
     "models verify",
     "models list",
     "models promote",

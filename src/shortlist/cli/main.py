@@ -7,7 +7,7 @@ import sys
 import typer
 from rich.markup import escape
 
-from shortlist.cli import data, doctor, evaluate, events, keys, models, quickstart, recommend, serve, train
+from shortlist.cli import data, doctor, evaluate, events, keys, models, quickstart, recommend, rules, serve, train
 from shortlist.cli.console import err, show
 from shortlist.errors import ShortlistError
 
@@ -24,6 +24,7 @@ app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("recommend")(recommend.recommend)
 app.command("serve")(serve.serve)
+app.add_typer(rules.app, name="rules")
 app.add_typer(keys.app, name="keys")
 app.add_typer(models.app, name="models")
 app.add_typer(events.app, name="events")

@@ -51,6 +51,12 @@ def recommend(
     filter_seen: Annotated[
         bool | None, typer.Option("--filter-seen/--keep-seen", help="Leave seen items out, or keep them.")
     ] = None,
+    rules: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="A TOML file of rules; see `shortlist rules`.", autocompletion=completion.files
+        ),
+    ] = None,
     details: Annotated[bool, typer.Option("--details", help="Also say how each answer came about.")] = False,
     everyone: Annotated[bool, typer.Option("--all", help="Every known user; needs --out.")] = False,
     out: Annotated[
@@ -80,6 +86,7 @@ def recommend(
         "exclude_items": _item_ids(exclude, items) if exclude else None,
         "where": where,
         "filter_seen": filter_seen,
+        "rules": rules,
     }
     kind = fitted.user_vocabulary.kind
     ids = fitted.users["user_id"].to_list() if everyone else [typed_id(user, kind) for user in users or []]
@@ -162,7 +169,7 @@ def write(path: Path, tables: Iterator[pl.DataFrame], n_users: int) -> int:
         if path.suffix.lower() == ".parquet":
             whole.sink_parquet(partial)
         else:
-            whole.with_columns(pl.col("sources").list.join("|")).sink_csv(partial)
+            whole.with_columns(pl.col(pl.List(pl.String)).list.join("|")).sink_csv(partial)
         os.replace(partial, path)
     return rows
 
@@ -180,7 +187,8 @@ def as_text(table: pl.DataFrame) -> str:
     """A table for people: one line per row."""
     import polars as pl
 
-    shown = table.with_columns(pl.col("sources").list.join(" + ")) if "sources" in table.columns else table
+    joined = {"sources": " + ", "rules": ", "}
+    shown = table.with_columns(pl.col(name).list.join(by) for name, by in joined.items() if name in table.columns)
     with pl.Config(
         tbl_rows=-1,
         tbl_cols=-1,

@@ -44,6 +44,10 @@ class Rule:
     most: int = 0
     by: str | None = None
 
+    def phase(self, now: float) -> Literal["to come", "holds", "over"]:
+        """Whether it holds at a moment, Unix seconds."""
+        return "to come" if now < self.starts else "holds" if now < self.ends else "over"
+
     def finding(self, level: Literal["error", "warning"], key: str, message: str) -> Finding:
         told = f"{key}: {message}" if key else message
         return Finding(self.lines.get(key, self.lines[""]), level, self.name, told)
