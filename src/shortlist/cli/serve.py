@@ -38,6 +38,13 @@ def serve(
     poll_s: Annotated[
         float, typer.Option("--poll-s", min=0.05, help="How often to look whether another version was promoted.")
     ] = 1.0,
+    events_move_counts: Annotated[
+        bool,
+        typer.Option(
+            "--events-move-counts",
+            help="Let events move the popularity of items, and the moment taken for now, within seconds.",
+        ),
+    ] = False,
     log_users: Annotated[bool, typer.Option("--log-users", help="Put user ids into the log.")] = False,
     log_exposures: Annotated[bool, typer.Option("--log-exposures", help="Store what each answer showed.")] = False,
 ) -> None:
@@ -64,6 +71,7 @@ def serve(
             drain_s=drain_s,
             log_users=log_users,
             log_exposures=log_exposures,
+            move_counts=events_move_counts,
         )
     )
 

@@ -42,9 +42,9 @@ class ItemCounts:
     _checkpoints: dict[float, NDArray[np.float64]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod
-    def of(cls, log: Log) -> "ItemCounts":
-        """Count the positives of a log."""
-        tick_length = log.tick_length
+    def of(cls, log: Log, tick_length: int | None = None) -> "ItemCounts":
+        """Count the positives of a log, in its own ticks or in ticks of another length."""
+        tick_length = tick_length or log.tick_length
         positives = log.positives()
         ticks = (positives.timestamps - log.end) // tick_length
         keys, where = np.unique(ticks * log.n_items + positives.item_rows, return_inverse=True)

@@ -15,12 +15,16 @@ from shortlist.cascade import Cascade, allowed_masks
 from shortlist.data.log import Rows
 from shortlist.errors import ArtifactError, DataError
 from shortlist.saving import load
+from shortlist.serving.live_counts import Collected
 from shortlist.serving.logs import log_line
 from shortlist.serving.metrics import Metrics
 from shortlist.serving.overlay import overlaid
 from shortlist.serving.promotion import was_forced
 from shortlist.serving.soundness import Kinds, faults
 from shortlist.serving.store.contract import Store
+
+REST = 20
+"""After a recount there is none for so many times as long as it took."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +39,7 @@ class Bundle:
         known_items: changes of items up to here are in the model's catalogue.
         overlay_version: the latest change of an item that is in ``model``.
         loaded_at: Unix seconds.
+        collected: events of the store that move the items' counts; ``None`` = they do not.
     """
 
     model: Cascade
@@ -44,6 +49,7 @@ class Bundle:
     known_items: int
     overlay_version: int
     loaded_at: float
+    collected: Collected | None = None
 
     @cached_property
     def item_ids(self) -> list[Any]:
@@ -96,14 +102,17 @@ class Live:
     Args:
         folder: a directory with versions, or the folder of one version.
         store: the store of events, if there is one.
+        move_counts: events move the items' counts too, see `shortlist.serving.live_counts`.
 
     Raises:
         ArtifactError: the promoted model cannot be loaded, or must not answer.
         StoreError: the store holds ids of another kind.
     """
 
-    def __init__(self, folder: Path, store: Store | None, metrics: Metrics) -> None:
+    def __init__(self, folder: Path, store: Store | None, metrics: Metrics, move_counts: bool = False) -> None:
         self.folder, self.store, self.metrics = folder, store, metrics
+        self.move_counts = move_counts and store is not None
+        self._recount_at = 0.0
         self.refused: tuple[str, str] | None = None
         self._beside: Bundle | None = None
         self._lock = threading.Lock()
@@ -165,6 +174,8 @@ class Live:
             return False
         with self._lock:
             begin = time.perf_counter()
+            if self.promoted() == self.bundle.version:  # another thread was faster
+                return False
             try:
                 bundle = self._loaded()
             except (ArtifactError, DataError, OSError) as error:
@@ -186,6 +197,18 @@ class Live:
             if changes:
                 self.bundle = self._overlaid(bundle)
 
+    def recount(self) -> None:
+        """Let the events that have come since the last time move the items' counts; large logs wait a little longer."""
+        if not self.move_counts or time.monotonic() < self._recount_at:
+            return
+        with self._lock:
+            begin, bundle = time.monotonic(), self.bundle
+            if bundle.collected is not None and bundle.collected.read_on():
+                made = replace(bundle, model=bundle.collected.counted())
+                made.warm()
+                self.bundle = made
+            self._recount_at = time.monotonic() + REST * (time.monotonic() - begin)
+
     def _loaded(self, folder: Path | None = None) -> Bundle:
         """The promoted version, or the one in a folder."""
         model = load(folder or self.folder)
@@ -202,11 +225,19 @@ class Live:
         return bundle
 
     def _overlaid(self, bundle: Bundle) -> Bundle:
+        """The bundle with all that the store adds to its base."""
         overlays = self.store.items_since(bundle.known_items) if self.store is not None else []
-        if not overlays:
+        if not overlays and not self.move_counts:
             return bundle
-        model = overlaid(bundle.base, overlays)
-        made = replace(bundle, model=model, overlay_version=overlays[-1].version)
+        model, version = bundle.base, bundle.overlay_version
+        if overlays:
+            model, version = overlaid(bundle.base, overlays), overlays[-1].version
+        collected = None
+        if self.move_counts and self.store is not None:
+            collected = Collected(self.store, model, bundle.known_seq)
+            collected.read_on()
+            model = collected.counted()
+        made = replace(bundle, model=model, overlay_version=version, collected=collected)
         made.warm()
         return made
 

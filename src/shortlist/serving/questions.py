@@ -3,17 +3,15 @@
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from shortlist.cascade import Cascade, allowed_masks
+from shortlist.cascade import allowed_masks
 from shortlist.data.log import Mask
 from shortlist.errors import QueryError
 from shortlist.ranking.rerank import LastWord
-from shortlist.requests import Events, Request, known_events
+from shortlist.requests import Request
 from shortlist.serving.live import Bundle
 from shortlist.serving.live_counts import later_events
 from shortlist.serving.schemas import Asked, HistoryEvent, Rank, Recommend
-from shortlist.serving.store.contract import History, Store, StoredEvent, Unavailable
+from shortlist.serving.store.contract import History, Store, Unavailable
 
 
 @dataclass(frozen=True)

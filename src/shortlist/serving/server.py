@@ -43,6 +43,7 @@ class Settings:
         most_at_once: requests being answered; more get 503.
         most_waiting: queries that wait for the worker; more get 503.
         poll_s: how often CURRENT is looked at.
+        move_counts: events move the items' counts too: popularity as of now.
         drain_s: how long it goes on answering, no longer ready, after SIGTERM.
     """
 
@@ -59,6 +60,7 @@ class Settings:
     drain_s: float = 0.0
     log_users: bool = False
     log_exposures: bool = False
+    move_counts: bool = False
 
 
 def serve(settings: Settings) -> None:
@@ -81,7 +83,7 @@ def serve(settings: Settings) -> None:
     store = open_store(settings.store) if settings.store else None
     try:
         metrics = Metrics()
-        live = Live(settings.model, store, metrics)
+        live = Live(settings.model, store, metrics, settings.move_counts)
         service = Service(
             live,
             store,
@@ -200,3 +202,4 @@ async def _follow(service: Service, poll_s: float) -> None:
         await asyncio.sleep(poll_s)
         if service.live.promoted() != service.bundle.version or service.live.refused:
             await asyncio.to_thread(service.follow)
+        await asyncio.to_thread(service.recount)

@@ -8,7 +8,7 @@ from msgspec import Meta, Struct
 
 from shortlist.serving.calls import Call
 from shortlist.serving.live import Bundle
-from shortlist.serving.questions import later_events
+from shortlist.serving.live_counts import later_events
 from shortlist.serving.resources.items import plain
 from shortlist.serving.routes import Route
 from shortlist.serving.schemas import Deleted, KnownUser, KnownUsers, PastEvent, UserHistory

@@ -18,6 +18,7 @@ from shortlist.serving.store.contract import (
     IdKind,
     ItemOverlay,
     Outcome,
+    Progress,
     Store,
     StoredEvent,
     Unavailable,
@@ -127,6 +128,13 @@ class SqlStore(Store):
             raise StoreError(fault)
         taken = tuple(exposures)
         return self._write(lambda changes: changes.log_exposures(taken), len(taken))
+
+    def progress(self) -> Progress:
+        self._require_open()
+        with self._database.read() as connection:
+            last_seq = connection.scalar(select(COUNTERS.c.value).where(COUNTERS.c.name == "seq")) or 0
+            deleted_seq = connection.scalar(select(func.max(DELETIONS.c.seq))) or 0
+        return Progress(last_seq, deleted_seq)
 
     def counts(self) -> Counts:
         self._require_open()
