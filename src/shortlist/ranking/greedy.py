@@ -27,7 +27,6 @@ class Chosen(NamedTuple):
 
 def choose(
     item_rows: Rows,
-    scores: NDArray[np.float64],
     k: int,
     diversity: float = 0.0,
     vectors: Floats | None = None,
@@ -40,16 +39,16 @@ def choose(
     Each place goes, with probability ``explore``, to any remaining candidate, all equally likely; else to the one with
     the greatest (1 - diversity) · relevance - diversity · (cosine to the most similar item chosen before; at least 0):
     maximal marginal relevance, Carbonell and Goldstein 1998. Only candidates that fit the caps take part. Ties go to
-    the higher score.
+    the higher score. Relevance goes by the rank among the candidates, so that the same ``diversity`` does the same,
+    whatever a ranker's scores look like.
 
     Args:
         item_rows: int32 (n,), the candidates, best score first.
-        scores: float64 (n,).
         k: at least 1; more than n = n.
         vectors: float32 (n, d), of length 1 or 0; needed for diversity only.
         draws: float64 (n, 2) in [0, 1), a coin and a pick for each place; needed for exploration only.
     """
-    gains = (1 - diversity) * relevance(scores)  # -inf = taken
+    gains = (1 - diversity) * relevance(len(item_rows))  # -inf = taken
     nearest = np.zeros(len(item_rows), dtype=np.float32)
     over = _Over(caps, item_rows)
     places: list[int] = []
@@ -84,10 +83,13 @@ def choose(
     return Chosen(np.array(places, dtype=np.int64), np.array(propensities), acted)
 
 
-def relevance(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """float64 (n,) in [0, 1], of scores in falling order: 1 for the first, 0 for the last, by rank."""
-    n = len(scores)
-    return 1 - np.arange(n) / max(1, n - 1)
+def relevance(n: int) -> NDArray[np.float64]:
+    """float64 (n,), 1 - log(rank) / log(n): 1 for the first, 0 for the last, falling as steeply as readers' attention.
+
+    >>> relevance(4).round(2)
+    array([1.  , 0.5 , 0.21, 0.  ])
+    """
+    return 1 - np.log(np.arange(1, n + 1)) / np.log(max(2, n))
 
 
 def _drawn(open_places: NDArray[np.int64], best: int, explore: float, coin: float, pick: float) -> tuple[int, float]:

@@ -157,7 +157,7 @@ def rerank(
     by_score = np.lexsort((rows, -scores, np.arange(len(rows)) >= n))
     caps = word.caps if rules is None else (*word.caps, *rules.caps(queries, q))
     depth = min(k, n) if rules is None else n  # rules see an order that no k has cut
-    chosen = _chosen(word, q, rows[by_score[:n]], scores[by_score[:n]], caps, depth)
+    chosen = _chosen(word, q, rows[by_score[:n]], caps, depth)
     order = before = by_score[_with_rest(chosen.places, len(rows))]
     pins: dict[int, int] = {}
     marks: dict[int, tuple[str, ...]] = {}
@@ -191,7 +191,7 @@ def rerank(
     )
 
 
-def _chosen(word: LastWord, q: int, rows: Rows, scores: Scores, caps: tuple[Cap, ...], k: int) -> Chosen:
+def _chosen(word: LastWord, q: int, rows: Rows, caps: tuple[Cap, ...], k: int) -> Chosen:
     """What exploration and diversity choose; nothing, where neither is asked for."""
     if not word.explore and not word.diversity:
         return Chosen(np.empty(0, dtype=np.int64), np.empty(0), {})
@@ -199,7 +199,7 @@ def _chosen(word: LastWord, q: int, rows: Rows, scores: Scores, caps: tuple[Cap,
     if word.seeds is not None:
         draws = np.random.default_rng(int(word.seeds[q])).random((len(rows), 2))
     vectors = word.vectors[rows] if word.vectors is not None and word.diversity else None
-    return choose(rows, scores, k, word.diversity, vectors, caps, word.explore, draws)
+    return choose(rows, k, word.diversity, vectors, caps, word.explore, draws)
 
 
 def _with_rest(chosen: NDArray[np.int64], n: int) -> NDArray[np.int64]:
