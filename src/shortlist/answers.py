@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 import polars as pl
 
 from shortlist.data.log import Floats, Rows
+from shortlist.explaining.explanation import Explanation
 
 if TYPE_CHECKING:
     from shortlist.cascade import Ranked
@@ -59,6 +61,30 @@ def to_table(
         marks = [list(names) for one in ranked for names in one.marks or ()]
         columns.append(pl.Series("rules", marks, dtype=pl.List(pl.String)))
     return pl.DataFrame(columns)
+
+
+def explanations(explained: list[list[Explanation]], item_id: pl.DataType) -> pl.Series:
+    """A column ``explanation``, a struct, for the rows of all answers together.
+
+    Args:
+        item_id: the type of the catalogue's ids.
+    """
+    share = {"contribution": pl.Float64()}
+    because = pl.List(pl.Struct({"item_id": item_id, "share": pl.Float64()}))
+    source = {"source": pl.String(), "rank": pl.Int32(), "score": pl.Float64(), "proposed": pl.Boolean()}
+    features = pl.List(pl.Struct({"feature": pl.String(), "value": pl.Float64(), **share}))
+    kind = pl.Struct(
+        {
+            "sentence": pl.String(),
+            "sources": pl.List(pl.Struct({**source, "because": because})),
+            "score": pl.Float64(),
+            "base": pl.Float64(),
+            "ranking": pl.List(pl.Struct({"group": pl.String(), **share, "features": features})),
+            "rating": pl.List(pl.Struct({"term": pl.String(), **share})),
+        }
+    )
+    rows = [msgspec.to_builtins(explanation) for of_query in explained for explanation in of_query]
+    return pl.Series("explanation", rows, dtype=kind)
 
 
 def _joined(parts: list[Any], dtype: Any) -> Any:

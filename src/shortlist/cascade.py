@@ -18,12 +18,18 @@ from shortlist.data.log import DAY, Floats, Log, Mask, Rows
 from shortlist.data.vocabulary import Vocabulary
 from shortlist.data.where import where_mask
 from shortlist.errors import DataError, QueryError
+from shortlist.explaining import asking
+from shortlist.explaining.explainer import Explainer
+from shortlist.explaining.explanation import Explanation
+from shortlist.explaining.sentences import language as language_of
 from shortlist.ranking.caps import Cap, Count, groups_of, parse_caps
 from shortlist.ranking.draws import seeds, today
 from shortlist.ranking.factorization import RatingFactorization
 from shortlist.ranking.features import Features
+from shortlist.ranking.likeness import likeness_vectors, taken_up_vectors
 from shortlist.ranking.rerank import ActingRules, LastWord, More, parse_dial, rerank
 from shortlist.requests import Events, History, Request, Users, parse_ids, parse_k, parse_request, parse_times
+from shortlist.retrieval.content import Content
 from shortlist.retrieval.item_item import ItemItem
 from shortlist.retrieval.merge import retrieve
 from shortlist.retrieval.popularity import Popularity
@@ -171,6 +177,7 @@ class Cascade:
         caps: Mapping[str, int] | None = None,
         explore: float = 0.0,
         rules: Any = None,
+        explain: bool | str = False,
     ) -> Any:
         """Recommend min(k, allowed) items to each user.
 
@@ -199,6 +206,7 @@ class Cascade:
                 for a user all day (of ``at``; without it, today).
             rules: pins, boosts, burials, exclusions and caps: `Rules`, their TOML text, or the `Path` of a file; see
                 docs/last-word.md. Date windows are judged at ``at``; without it, now.
+            explain: also say why each item stands where it stands: ``True`` for English, or a language (``"de"``).
 
         Returns:
             A polars table, best first within each user: ``user_id``, ``item_id``, ``rank`` (from 1), ``score`` (the
@@ -206,7 +214,8 @@ class Cascade:
             retrieval order goes on), ``retrieval_rank``, ``retrieval_score``, ``sources`` (who proposed the item;
             ``fallback`` = topped up by popularity) and ``predicted_rating`` where the model predicts ratings; with
             ``explore`` ``propensity``, how probable the item was at its place, given those before it; with ``rules``
-            ``rules``, the names of those that touched the item. With ``details`` an `Answer` of two tables.
+            ``rules``, the names of those that touched the item; with ``explain`` ``explanation``, an `Explanation` as
+            a struct. With ``details`` an `Answer` of two tables.
 
         Raises:
             QueryError: an argument is of a wrong kind, or ``where`` or ``caps`` does not fit the item attributes.
@@ -215,6 +224,7 @@ class Cascade:
         k = parse_k(k)
         if filter_seen not in (None, True, False):
             raise QueryError(f"filter_seen: expected True, False or None, got {filter_seen!r}")
+        language = language_of(explain) if explain else None
         request = self.request(users, at, history)
         allowed = self.allowed_items(include_items, exclude_items, where)
         filter_seen = self.filter_seen if filter_seen is None else filter_seen
@@ -231,9 +241,55 @@ class Cascade:
             n_allowed += mask.sum(axis=1).tolist()
         ids = answers.id_series("user_id", request.user_ids, self.users["user_id"].dtype)
         table = answers.to_table(ids, ranked, self.items["item_id"], self._source_names, ratings=self.predicts_ratings)
+        if language is not None:
+            queries = (request.queries.block(q, q + 1) for q in range(len(ranked)))
+            pairs = zip(queries, ranked, strict=True)
+            explained = [asking.explain_answer(self.explainer, query, one, language) for query, one in pairs]
+            table = table.with_columns(answers.explanations(explained, self.items["item_id"].dtype))
         if not details:
             return table
         return Answer(table, answers.to_details(request, ids, ranked, k, n_allowed, len(self.items)))
+
+    def explain(
+        self,
+        user: Any = None,
+        items: Iterable[Any] | None = None,
+        k: int = 10,
+        at: Any = None,
+        history: History | None = None,
+        filter_seen: bool | None = None,
+        language: str = "en",
+    ) -> dict[Any, Explanation]:
+        """Why items are recommended to a user, or how they would fare if they were not.
+
+        Args:
+            user: one id, known or not; ``None`` = somebody unknown.
+            items: any of the catalogue, seen ones too; ``None`` = the k that `recommend` answers.
+            k, at, history, filter_seen: as for `recommend`.
+            language: of the sentences and of the groups' names.
+
+        Returns:
+            An `Explanation` per item id, in the order of the answer, or of ``items``.
+
+        Raises:
+            QueryError: as for `recommend`; an item is not in the catalogue, or there is no such language.
+        """
+        words, k = language_of(language), parse_k(k)
+        request = self.request([user], at, history)
+        seen = request.seen if (self.filter_seen if filter_seen is None else filter_seen) else None
+        allowed = allowed_masks(self.allowed_items(), 1, seen)
+        if items is not None:
+            item_ids, rows = asking.known_rows(self, items)
+            found = asking.explain_items(self, self.explainer, request.queries, rows, allowed, words)
+            return dict(zip(item_ids, found, strict=True))
+        (ranked,) = self.rank(request.queries, allowed, k)
+        found = asking.explain_answer(self.explainer, request.queries, ranked, words)
+        return dict(zip(self.items["item_id"][ranked.item_rows].to_list(), found, strict=True))
+
+    @cached_property
+    def explainer(self) -> Explainer:
+        """Explains answers; see `shortlist.explaining`."""
+        return asking.explainer_of(self)
 
     def last_word(
         self,
@@ -296,7 +352,9 @@ class Cascade:
 
     @cached_property
     def _likeness(self) -> Floats:
-        return self.first.features.item_facts.attributes
+        """By which diversity is measured: attributes, and the first source's vectors, or else the users themselves."""
+        sources = [source for source in self.first.sources if not isinstance(source, Content)]
+        return likeness_vectors(self.first.features.item_facts.attributes, taken_up_vectors(sources, self.log))
 
     def _groups(self, attribute: str) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
         if attribute not in self._group_cache:

@@ -73,7 +73,7 @@ class Language:
         reasons = self.reasons
         if not facts.has_history:
             yield reasons["nobody"]
-        elif not facts.proposed:
+        elif not facts.proposed and not facts.taken_before:
             yield reasons["fills" if facts.fallback else "not_proposed"]
         if facts.taken_before:
             yield reasons["again"]
