@@ -89,7 +89,8 @@ def relevance(n: int) -> NDArray[np.float64]:
     >>> relevance(4).round(2)
     array([1.  , 0.5 , 0.21, 0.  ])
     """
-    return 1 - np.log(np.arange(1, n + 1)) / np.log(max(2, n))
+    by_rank: NDArray[np.float64] = 1 - np.log(np.arange(1, n + 1)) / np.log(max(2, n))
+    return by_rank
 
 
 def _drawn(open_places: NDArray[np.int64], best: int, explore: float, coin: float, pick: float) -> tuple[int, float]:

@@ -49,7 +49,7 @@ def taken_up_vectors(sources: Iterable[Any], log: Log) -> Floats:
     Zero for items that a source was not trained on.
     """
     for source in sources:
-        vectors = getattr(source, "item_vectors", None)
+        vectors: Floats | None = getattr(source, "item_vectors", None)
         if vectors is not None:
             trained = getattr(source, "trained_items", None)
             return vectors if trained is None else np.where(trained[:, None], vectors, np.float32(0))
