@@ -1,6 +1,7 @@
 """Groups of items, and what is left under caps."""
 
 from datetime import date
+from itertools import pairwise
 
 import numpy as np
 import polars as pl
@@ -14,7 +15,7 @@ GENRES = pl.Series("genres", [["war", "drama"], [], None, ["drama", "drama", Non
 
 def sets(column):
     offsets, codes = groups_of(column)
-    return [set(codes[start:stop].tolist()) for start, stop in zip(offsets, offsets[1:], strict=False)]
+    return [set(codes[start:stop].tolist()) for start, stop in pairwise(offsets)]
 
 
 def test_a_group_per_value_of_a_list():

@@ -72,7 +72,7 @@ class Editor:
         order = random.permutation(len(item_rows))
         pinned = random.permutation(len(item_rows))[: self.n_pins]
         pins = dict(zip(random.permutation(8)[: len(pinned)].tolist(), pinned.tolist(), strict=False))
-        return Ruled(order, pins, {place: ("pinned",) for place in pins.values()})
+        return Ruled(order, pins, dict.fromkeys(pins.values(), ("pinned",)))
 
 
 @st.composite
@@ -126,14 +126,14 @@ def test_the_length_and_the_first_ones_hold_whatever_acts(case, chosen, k):
         assert (got is None) == (full is None)
         assert got is None or list(got) == list(full[:k])
     assert (part.propensities is None) == ("explore" not in chosen)
-    assert part.propensities is None or ((0 < part.propensities) & (part.propensities <= 1)).all()
+    assert part.propensities is None or ((part.propensities > 0) & (part.propensities <= 1)).all()
 
 
 @settings(max_examples=300)
 @given(cases(), options, st.integers(1, 20))
 def test_where_nothing_acted_the_answer_is_in_the_order_of_the_score(case, chosen, k):
     done, scores = answer(case, k, **chosen)
-    known = {row: score for row, score in zip(done.candidates.item_rows.tolist(), scores.tolist(), strict=False)}
+    known = dict(zip(done.candidates.item_rows.tolist(), scores.tolist(), strict=False))
     plain, _ = answer(case, k)
     if not done.acted:
         assert done.item_rows.tolist() == plain.item_rows.tolist()

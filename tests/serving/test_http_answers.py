@@ -31,7 +31,16 @@ def same(answer, model, **query):
     for item, row in zip(found, rows, strict=True):
         for name, value in row.items():
             assert item[name] == value, name  # to the bit: JSON gives back every float64
-    for name in ("returned", "allowed", "reason", "known_user", "history_items", "unknown_history_items", "notes"):
+    for name in (
+        "returned",
+        "allowed",
+        "reason",
+        "known_user",
+        "history_items",
+        "unknown_history_items",
+        "notes",
+        "acted",
+    ):
         assert answer[name] == details[name], name
     assert answer["degraded"] == []
     assert answer["stages"] == ["retrieval", "ranking"]
@@ -48,6 +57,9 @@ queries = st.fixed_dictionaries(
         "include_items": st.lists(st.sampled_from(ITEMS), max_size=30),
         "exclude_items": st.lists(st.sampled_from(ITEMS), max_size=30),
         "where": st.sampled_from(WHERE),
+        "diversity": st.floats(0, 1),
+        "caps": st.dictionaries(st.sampled_from(["group", "year"]), st.integers(1, 5)),
+        "explore": st.floats(0, 1),
     },
 )
 
@@ -89,7 +101,8 @@ def test_a_batch_is_its_queries(server):
     response = server.post("/v1/recommend/batch", {"queries": queries})
     assert response.status_code == 200
     answers = response.json()["answers"]
-    assert len({answer.pop("request_id") for answer in answers}) == 1
+    call = response.headers["x-request-id"]
+    assert [answer.pop("request_id") for answer in answers] == [f"{call}/{place}" for place in range(11)]
     single = [server.recommend(**query) for query in queries]
     for answer in single:
         answer.pop("request_id")
