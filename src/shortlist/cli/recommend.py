@@ -51,6 +51,17 @@ def recommend(
     filter_seen: Annotated[
         bool | None, typer.Option("--filter-seen/--keep-seen", help="Leave seen items out, or keep them.")
     ] = None,
+    diversity: Annotated[
+        float,
+        typer.Option(min=0, max=1, help="From 0, the order of the score, to 1: as unlike as can be."),
+    ] = 0.0,
+    cap: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ATTRIBUTE=N", help="At most N items of any one value, e.g. genres=3; may be repeated."),
+    ] = None,
+    explore: Annotated[
+        float, typer.Option(min=0, max=1, help="The share of places that any candidate may take, by the user's draw.")
+    ] = 0.0,
     rules: Annotated[
         Path | None,
         typer.Option(
@@ -86,6 +97,9 @@ def recommend(
         "exclude_items": _item_ids(exclude, items) if exclude else None,
         "where": where,
         "filter_seen": filter_seen,
+        "diversity": diversity,
+        "caps": dict(map(_cap, cap)) if cap else None,
+        "explore": explore,
         "rules": rules,
     }
     kind = fitted.user_vocabulary.kind
@@ -136,9 +150,18 @@ def check_table_out(path: Path) -> None:
     check_file_out(path, "--out")
 
 
+def _cap(text: str) -> tuple[str, int]:
+    name, _, number = text.rpartition("=")
+    if not name or not number.isdecimal():
+        raise ConfigError(f"--cap: expected ATTRIBUTE=N, for example genres=3, got {text!r}")
+    return name, int(number)
+
+
 def _remarks(row: dict[str, Any]) -> list[str]:
     known = "known" if row["known_user"] else "unknown"
-    return [f"{known}, {row['history_items']} history items", *filter(None, [row["reason"]]), *row["notes"]]
+    acted = f"{' and '.join(row['acted'])} acted" if row["acted"] else None
+    told = filter(None, [row["reason"], acted])
+    return [f"{known}, {row['history_items']} history items", *told, *row["notes"]]
 
 
 def _blocks(ids: list[Any]) -> Iterator[list[Any]]:
