@@ -1,18 +1,27 @@
 """Events and changed items: stored once, and part of the next answer."""
 
+import asyncio
 import itertools
 import signal
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
+import polars as pl
 import pytest
 from running_server import serving
 
 from shortlist.saving import load
+from shortlist.serving.calls import Call
+from shortlist.serving.idempotency import Answered
+from shortlist.serving.keys import Bucket, Caller
 
 NEW_ID = itertools.count()
 NOW = 1_700_000_000
+PATIENT = ("--deadline-ms", "20000")
 
 
 @pytest.fixture(scope="module")
@@ -205,12 +214,83 @@ def test_items_and_events_are_there_after_a_restart(model_dir, tmp_path):
     assert load(model_dir).digest
 
 
-def test_exposures_are_logged_if_wanted(model_dir, tmp_path):
-    from shortlist.serving.store.opening import open_store
-
-    with serving(model_dir, tmp_path / "log", "--log-exposures", "--log-users") as server:
-        server.post("/v1/recommend", {"user_id": 1, "k": 4}, headers={"X-Request-Id": "r-1"})
+def test_exposures_are_logged_if_wanted_and_exported_with_the_events_that_name_them(model_dir, tmp_path):
+    with serving(model_dir, tmp_path / "log", "--log-exposures", "--log-users", *PATIENT) as server:
+        answer = server.post("/v1/recommend", {"user_id": 1, "k": 4}, headers={"X-Request-Id": "r-1"}).json()
         assert server.wait_for("request", request_id="r-1")["user_id"] == 1
-    store = open_store(f"sqlite:///{model_dir / 'events.db'}", read_only=True)
-    assert store.counts().exposures == 1
-    store.close()
+        batch = {"queries": [{"user_id": 2, "k": 2}, {"k": 3}]}
+        answers = server.post("/v1/recommend/batch", batch, headers={"X-Request-Id": "r-2"}).json()["answers"]
+        assert [one["request_id"] for one in answers] == ["r-2/0", "r-2/1"]
+        assert server.post("/v1/recommend", {"user_id": "no\0store takes this", "k": 1}).status_code == 200
+        taken = answer["items"][2]["item_id"]
+        send(server, event(1, taken, request_id="r-1"))
+    store = f"sqlite:///{model_dir / 'events.db'}"
+    for options, name in (((), "events"), (("--exposures",), "shown")):
+        out = str(tmp_path / f"{name}.parquet")
+        run = [sys.executable, "-m", "shortlist", "events", "export", store, "--out", out, *options]
+        subprocess.run(run, check=True, capture_output=True)
+    shown, events = (pl.read_parquet(tmp_path / f"{name}.parquet") for name in ("shown", "events"))
+    expected = {("r-1", 1): answer, ("r-2/0", 2): answers[0], ("r-2/1", None): answers[1]}
+    for (request_id, user_id), one in expected.items():
+        rows = shown.filter(pl.col("request_id") == request_id)
+        assert rows["item_id"].to_list() == [item["item_id"] for item in one["items"]]
+        assert rows["rank"].to_list() == list(range(1, len(rows) + 1))
+        assert rows["user_id"].unique().to_list() == [user_id]
+        assert rows["model_version"].unique().to_list() == [one["model_version"]]
+    assert len(shown) == 4 + 2 + 3
+    assert events.join(shown, on=["request_id", "user_id", "item_id"])["rank"].to_list() == [3]
+
+
+# The header Idempotency-Key
+
+
+def keyed(server, key, events):
+    return server.client.post("/v1/events", json=events, headers={"Idempotency-Key": key})
+
+
+def test_a_call_under_the_same_key_gets_the_same_answer(collecting):
+    """Test 19: ten at once have one effect and equal answers; those that come meanwhile hear 409 and try again."""
+    sent = [event(32, 2, timestamp=NOW), event("x", 2), event(32, 3, timestamp=NOW)]
+
+    def until_answered(_):
+        while (response := keyed(collecting, "key-1", sent)).status_code == 409:
+            assert response.json()["type"].endswith("in-flight")
+            assert response.headers["retry-after"] == "1"
+        return response
+
+    with ThreadPoolExecutor(10) as pool:
+        responses = list(pool.map(until_answered, range(10)))
+    assert {response.status_code for response in responses} == {207}
+    assert len({response.content for response in responses}) == 1
+    assert responses[0].json()["stored"] == 2
+    other = keyed(collecting, "key-1", sent[:1])
+    assert (other.status_code, other.json()["type"]) == (422, "urn:shortlist:problem:key-reused")
+    assert keyed(collecting, "key-2", sent).json()["duplicate"] == 2  # the events' own ids hold without it
+    assert keyed(collecting, "k" * 257, sent).status_code == 400
+
+
+def test_a_call_that_failed_may_be_tried_again_and_old_keys_go():
+    async def run():
+        call = Call("id", Caller("anonymous", frozenset(), Bucket(0)), {b"idempotency-key": b"k"}, None)
+        answered, outcomes = Answered(most=3), iter([RuntimeError(), "done"])
+
+        async def act():
+            outcome = next(outcomes)
+            if isinstance(outcome, Exception):
+                raise outcome
+            return outcome
+
+        with pytest.raises(RuntimeError):
+            await answered.once(call, b"body", act)
+        assert await answered.once(call, b"body", act) == "done"
+        assert await answered.once(call, b"body", act) == "done"
+
+        async def same():
+            return "other"
+
+        for n in range(3):
+            await answered.once(replace(call, headers={b"idempotency-key": b"%d" % n}), b"body", same)
+        assert len(answered._known) == 3
+        assert await answered.once(call, b"another body", same) == "other"
+
+    asyncio.run(run())

@@ -27,10 +27,13 @@ def export(
         Path,
         typer.Option("--out", metavar="FILE", help="The .parquet file to write.", autocompletion=completion.files),
     ],
+    exposures: Annotated[
+        bool, typer.Option("--exposures", help="What answers showed (`serve --log-exposures`), a row per item.")
+    ] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Write all events into a Parquet file, while the server goes on. The same events give the same file."""
-    from shortlist.serving.store.frames import export_events
+    from shortlist.serving.store.frames import export_events, export_exposures
     from shortlist.serving.store.opening import open_store
 
     check_file_out(out, "--out")
@@ -38,10 +41,10 @@ def export(
         raise ConfigError(f"--out: expected a name ending in .parquet, got {out}")
     opened = open_store(store, read_only=True)
     try:
-        n_events = export_events(opened, out)
+        n_rows = export_exposures(opened, out) if exposures else export_events(opened, out)
     finally:
         opened.close()
     if as_json:
-        show_json({"events": n_events, "file": str(out)})
+        show_json({"shown" if exposures else "events": n_rows, "file": str(out)})
     else:
-        show(f"{n_events:,} events are in {out}")
+        show(f"{n_rows:,} {'items shown' if exposures else 'events'} are in {out}")

@@ -9,7 +9,7 @@ from litestar.exceptions import HTTPException
 from litestar.handlers import HTTPRouteHandler
 
 from shortlist.serving.calls import Call
-from shortlist.serving.guard import Guard
+from shortlist.serving.guard import SLASH, Guard
 from shortlist.serving.keys import Keys
 from shortlist.serving.logs import log_error
 from shortlist.serving.problems import ProblemError, problem_of
@@ -46,7 +46,7 @@ def _handler(route: Route, service: Service) -> HTTPRouteHandler:
         try:
             if route.scope is not None and not call.caller.may(route.scope):
                 raise ProblemError("forbidden", f"This needs the scope {route.scope!r}.")
-            arguments: dict[str, Any] = dict(request.path_params)
+            arguments: dict[str, Any] = {name: text.replace(SLASH, "/") for name, text in request.path_params.items()}
             if route.query is not None:
                 arguments["query"] = _query(request, route.query)
             if decoder is not None:

@@ -4,6 +4,7 @@ import re
 import time
 import uuid
 from typing import Any
+from urllib.parse import unquote
 
 from shortlist.serving.calls import Call
 from shortlist.serving.keys import Bucket, Caller, Keys
@@ -12,6 +13,8 @@ from shortlist.serving.metrics import Metrics
 from shortlist.serving.problems import ProblemError
 
 Asgi = Any
+SLASH = "\udc2f"
+"""Stands for an encoded slash in a path: half of a surrogate pair, which no decoded path holds otherwise."""
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 LOCAL_HOSTS = {b"localhost", b"127.0.0.1", b"[::1]", b""}
 OPEN = {"/", "/livez", "/readyz", "/openapi.json", "/docs", "/docs.js", "/docs.css"}
@@ -55,6 +58,8 @@ class Guard:
         headers = dict(scope["headers"])
         call = Call(_request_id(headers), self._nobody, headers, receive)
         scope["call"] = call
+        if b"%2f" in scope.get("raw_path", b"").lower():
+            scope["path"] = path_of(scope["raw_path"])
         finish = [(b"x-request-id", call.id.encode()), *SECURITY_HEADERS]
 
         async def sending(message: Any) -> None:
@@ -131,6 +136,15 @@ async def answer_problem(problem: ProblemError, call: Call, send: Any) -> None:
     headers = [*problem.headers(), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": problem.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
+
+
+def path_of(raw_path: bytes) -> str:
+    """A path in which an encoded slash is not one that parts: an id may hold it.
+
+    >>> path_of(b"/v1/items/a%2Fb%20c/similar") == f"/v1/items/a{SLASH}b c/similar"
+    True
+    """
+    return unquote(re.sub("%2f", SLASH, raw_path.decode("latin-1"), flags=re.IGNORECASE))
 
 
 def _request_id(headers: dict[bytes, bytes]) -> str:

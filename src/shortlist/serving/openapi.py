@@ -63,6 +63,15 @@ def _operation(route: Route, of_type: dict[str, Any], components: dict[str, Any]
             {"name": name, "in": "query", "required": False, "schema": inner}
             for name, inner in schema["properties"].items()
         ]
+    told["parameters"] += [
+        {
+            "name": name,
+            "in": "header",
+            "required": False,
+            "schema": {"type": "string", "minLength": 1, "maxLength": 256},
+        }
+        for name in route.headers
+    ]
     if route.body is not None:
         body: dict[str, Any] = {"schema": of_type[_key(route.body)]}
         if route.example is not msgspec.UNSET:

@@ -44,6 +44,7 @@ class Route:
         query: the type of the parameters in the query, if there are any.
         statuses: that the answer may have.
         example: a body, for the reference.
+        headers: of the request, that it takes besides; texts of 1 to 256 characters.
     """
 
     method: str
@@ -57,6 +58,7 @@ class Route:
     statuses: tuple[int, ...] = (200,)
     example: Any = UNSET
     content_type: str = "application/json"
+    headers: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:

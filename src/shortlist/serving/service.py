@@ -4,7 +4,9 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
+from shortlist.errors import StoreError
 from shortlist.serving.calls import Call
+from shortlist.serving.idempotency import Answered
 from shortlist.serving.ladder import Job, Ladder, Reply
 from shortlist.serving.live import Bundle, Live
 from shortlist.serving.logs import log_line
@@ -12,7 +14,7 @@ from shortlist.serving.metrics import Metrics
 from shortlist.serving.problems import ProblemError
 from shortlist.serving.questions import question_of
 from shortlist.serving.schemas import AnswerItem, Rank, Recommend
-from shortlist.serving.store.contract import Busy, Exposure, Store, Unavailable
+from shortlist.serving.store.contract import Exposure, Store
 from shortlist.serving.workers import Workers
 
 
@@ -36,6 +38,7 @@ class Service:
     log_exposures: bool = False
     draining: bool = False
     ladder: Ladder = field(init=False)
+    answered: Answered = field(default_factory=Answered)
 
     def __post_init__(self) -> None:
         self.ladder = Ladder(self.metrics)
@@ -78,12 +81,12 @@ class Service:
         if self.log_users:
             call.log["user_id"] = body.user_id
 
-    def shown(self, call: Call, user_id: Any, items: list[AnswerItem], version: str) -> None:
+    def shown(self, request_id: str, user_id: Any, items: list[AnswerItem], version: str) -> None:
         """Store what an answer shows, if that is wanted; an exposure that cannot be queued is only counted."""
         if not self.log_exposures or self.store is None or not items:
             return
         exposure = Exposure(
-            request_id=call.id,
+            request_id=request_id,
             item_ids=tuple(item.item_id for item in items),
             timestamp=int(time.time()),
             user_id=user_id,
@@ -92,7 +95,7 @@ class Service:
         )
         try:
             self.store.log_exposures([exposure])
-        except (Busy, Unavailable):
+        except StoreError:  # busy, unavailable, or an id that no store takes: the answer is given all the same
             self.metrics.exposures_lost.inc()
 
     def recount(self) -> None:

@@ -15,7 +15,7 @@ async def rank(service: Service, call: Call, body: Rank) -> RankAnswer:
     unknown = [item for item, row in zip(body.items, rows.tolist(), strict=True) if row < 0]
     answer = RankAnswer(**answer_fields(call, job, body.user_id), unknown_items=unknown)
     answer.k = len(body.items)
-    service.shown(call, body.user_id, answer.items, bundle.version)
+    service.shown(call.id, body.user_id, answer.items, bundle.version)
     return answer
 
 

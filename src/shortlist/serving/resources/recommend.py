@@ -17,12 +17,16 @@ async def recommend(service: Service, call: Call, body: Recommend) -> Answer:
 
 
 async def recommend_batch(service: Service, call: Call, body: Batch) -> BatchAnswer:
-    """Several requests, one after the other, all by the same model, each with a deadline of its own."""
+    """Several requests, one after the other, all by the same model, each with a deadline of its own.
+
+    The request ids of the answers are that of the call with ``/0``, ``/1`` and so on.
+    """
     bundle = service.bundle
     answers = []
     for place, query in enumerate(body.queries):
         try:
-            answers.append(await answered(service, call, query, bundle, time.perf_counter()))
+            began = time.perf_counter()
+            answers.append(await answered(service, call, query, bundle, began, f"{call.id}/{place}"))
         except Exception as error:
             problem = problem_of(error)
             if problem is None or problem.kind != "invalid-query":
@@ -31,12 +35,26 @@ async def recommend_batch(service: Service, call: Call, body: Batch) -> BatchAns
     return BatchAnswer(answers)
 
 
-async def answered(service: Service, call: Call, body: Recommend, bundle: Bundle, began: float | None = None) -> Answer:
+async def answered(
+    service: Service,
+    call: Call,
+    body: Recommend,
+    bundle: Bundle,
+    began: float | None = None,
+    request_id: str | None = None,
+) -> Answer:
+    """The answer to one query.
+
+    Args:
+        began: see `Service.ask`.
+        request_id: that events refer to; ``None`` = the call's.
+    """
     job = await service.ask(call, body, bundle, began)
     answer = Answer(**answer_fields(call, job, body.user_id))
+    answer.request_id = request_id or call.id
     if answer.returned < answer.k:
         service.metrics.short.inc()
-    service.shown(call, body.user_id, answer.items, bundle.version)
+    service.shown(answer.request_id, body.user_id, answer.items, bundle.version)
     return answer
 
 

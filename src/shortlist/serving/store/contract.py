@@ -258,6 +258,10 @@ class Store(ABC):
         """The first ``n`` events after a place, in order of ``seq``; empty = there are no more now."""
 
     @abstractmethod
+    def read_exposures(self, after: str = "", n: int = 10_000) -> list[Exposure]:
+        """The first ``n`` exposures after a request id, in order of request ids; empty = there are no more now."""
+
+    @abstractmethod
     def progress(self) -> "Progress":
         """How far the store has come; quick."""
 

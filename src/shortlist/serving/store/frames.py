@@ -13,6 +13,7 @@ from shortlist.errors import StoreError
 from shortlist.serving.store.contract import IdKind, Store
 
 EVENTS_AT_ONCE = 20_000
+EXPOSURES_AT_ONCE = 1_000
 ROWS_PER_GROUP = 100_000
 _TYPES = {"integer": pl.Int64(), "string": pl.String(), None: pl.String()}
 
@@ -64,6 +65,36 @@ def _chunks(store: Store, last_seq: int) -> Iterator[pl.DataFrame]:
         )
 
 
+def exposures_schema(store: Store) -> pl.Schema:
+    """The columns of exported exposures: one row for each item shown, ``rank`` from 1."""
+    users, items = store.id_kinds()
+    return pl.Schema(
+        {
+            "request_id": pl.String(),
+            "user_id": _id_type(users),
+            "item_id": _id_type(items),
+            "rank": pl.Int64(),
+            "propensity": pl.Float64(),
+            "timestamp": pl.Int64(),
+            "model_version": pl.String(),
+        }
+    )
+
+
+def _exposure_chunks(store: Store) -> Iterator[pl.DataFrame]:
+    columns, last = exposures_schema(store), ""
+    while shown := store.read_exposures(last, EXPOSURES_AT_ONCE):
+        last = shown[-1].request_id
+        rows = [
+            (one.request_id, one.user_id, item_id, rank, propensity, one.timestamp, one.model_version)
+            for one in shown
+            for rank, (item_id, propensity) in enumerate(
+                zip(one.item_ids, one.propensities or [None] * len(one.item_ids), strict=True), start=1
+            )
+        ]
+        yield pl.DataFrame(rows, schema=columns, orient="row")
+
+
 def export_events(store: Store, path: Path) -> int:
     """Write all events into a Parquet file that appears only when it is whole, and return how many there are.
 
@@ -73,26 +104,37 @@ def export_events(store: Store, path: Path) -> int:
     Raises:
         StoreError: the file cannot be written.
     """
-    last_seq = store.counts().last_seq
-    n_events = 0
+    return _write(_chunks(store, store.counts().last_seq), schema(store), path)
+
+
+def export_exposures(store: Store, path: Path) -> int:
+    """Write what was shown into such a file, a row per item, and return how many rows there are.
+
+    Raises:
+        StoreError: the file cannot be written.
+    """
+    return _write(_exposure_chunks(store), exposures_schema(store), path)
+
+
+def _write(chunks: Iterator[pl.DataFrame], columns: pl.Schema, path: Path) -> int:
+    n_rows = 0
 
     def source(
-        with_columns: list[str] | None, predicate: pl.Expr | None, n_rows: int | None, batch_size: int | None
+        with_columns: list[str] | None, predicate: pl.Expr | None, n_wanted: int | None, batch_size: int | None
     ) -> Iterator[pl.DataFrame]:
-        nonlocal n_events
-        for chunk in _chunks(store, last_seq):
-            n_events += len(chunk)
+        nonlocal n_rows
+        for chunk in chunks:
+            n_rows += len(chunk)
             yield chunk
 
     try:
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
             partial = Path(folder) / path.name
-            frame = register_io_source(source, schema=schema(store))
-            frame.sink_parquet(partial, row_group_size=ROWS_PER_GROUP)
+            register_io_source(source, schema=columns).sink_parquet(partial, row_group_size=ROWS_PER_GROUP)
             with partial.open("rb") as file:
                 os.fsync(file.fileno())
             os.replace(partial, path)
         sync_directory(path.parent)
     except (OSError, pl.exceptions.PolarsError) as error:
         raise StoreError(f"{path} cannot be written: {error}") from error
-    return n_events
+    return n_rows

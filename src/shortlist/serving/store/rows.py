@@ -192,6 +192,18 @@ def _propensities_fault(exposure: Exposure) -> str | None:
     return "propensities: expected one number above 0 and at most 1 for each item"
 
 
+def stored_exposure(row: Any, user_kind: IdKind | None) -> Exposure:
+    """From a row."""
+    return Exposure(
+        request_id=row.request_id,
+        item_ids=tuple(msgspec.json.decode(row.item_ids)),
+        timestamp=row.timestamp,
+        user_id=None if row.user_id is None else read_id(row.user_id, user_kind),
+        model_version=row.model_version,
+        propensities=None if row.propensities is None else tuple(msgspec.json.decode(row.propensities)),
+    )
+
+
 def exposure_row(exposure: Exposure) -> dict[str, Any]:
     return {
         "request_id": exposure.request_id,

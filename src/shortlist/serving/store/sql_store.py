@@ -25,7 +25,15 @@ from shortlist.serving.store.contract import (
 )
 from shortlist.serving.store.history_cache import HistoryCache
 from shortlist.serving.store.migrations import migrate, refuse_newer, refuse_older, schema_version
-from shortlist.serving.store.rows import exposure_fault, id_fault, item_json, item_overlay, kind_fault, stored_event
+from shortlist.serving.store.rows import (
+    exposure_fault,
+    id_fault,
+    item_json,
+    item_overlay,
+    kind_fault,
+    stored_event,
+    stored_exposure,
+)
 from shortlist.serving.store.sqlite import ROW_NUMBER, SqliteDatabase
 from shortlist.serving.store.tables import COUNTERS, DELETIONS, EVENTS, EXPOSURES, ITEMS
 from shortlist.serving.store.writer import Writer
@@ -128,6 +136,15 @@ class SqlStore(Store):
             raise StoreError(fault)
         taken = tuple(exposures)
         return self._write(lambda changes: changes.log_exposures(taken), len(taken))
+
+    def read_exposures(self, after: str = "", n: int = 10_000) -> list[Exposure]:
+        self._require_open()
+        place = EXPOSURES.c.request_id
+        statement = select(EXPOSURES).where(place > after).order_by(place).limit(n)
+        with self._database.read() as connection:
+            rows = connection.execute(statement).all()
+        kind = self.id_kinds()[0] if rows else None
+        return [stored_exposure(row, kind) for row in rows]
 
     def progress(self) -> Progress:
         self._require_open()
