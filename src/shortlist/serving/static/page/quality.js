@@ -94,9 +94,15 @@ function baselines(head, report) {
 }
 
 function metrics(head) {
-  const rows = Object.entries(head.metrics).map(([name, one]) => [name.replaceAll("_", " ").toUpperCase(), number(one.mean), range(one)]);
+  const rows = Object.entries(head.metrics).map(([name, one]) => [titled(name), number(one.mean), range(one)]);
   const more = [["Coverage of the catalogue", number(head.coverage), ""], ["Novelty, bits", number(head.novelty), ""], ["Share of the most popular tenth", number(head.popularity_share), ""], ["Diversity", number(head.diversity), ""]];
   return section("All figures", table("All figures", ["Figure", "mean", "95 % interval"], [...rows, ...more]));
+}
+
+function titled(name) {
+  const [metric, at] = name.split("@");
+  const words = { ndcg: "NDCG", recall: "Recall", hit_rate: "Hit rate", mrr: "MRR", map: "MAP", precision: "Precision" };
+  return `${words[metric] ?? metric}@${at}`;
 }
 
 function ratings(report) {
