@@ -21,7 +21,7 @@ from shortlist.errors import DataError, QueryError
 from shortlist.explaining import asking
 from shortlist.explaining.explainer import Explainer
 from shortlist.explaining.explanation import Explanation
-from shortlist.explaining.sentences import language as language_of
+from shortlist.explaining.sentences import language_of
 from shortlist.ranking.caps import Cap, Count, groups_of, parse_caps
 from shortlist.ranking.draws import seeds, today
 from shortlist.ranking.factorization import RatingFactorization
@@ -242,9 +242,10 @@ class Cascade:
         ids = answers.id_series("user_id", request.user_ids, self.users["user_id"].dtype)
         table = answers.to_table(ids, ranked, self.items["item_id"], self._source_names, ratings=self.predicts_ratings)
         if language is not None:
-            queries = (request.queries.block(q, q + 1) for q in range(len(ranked)))
-            pairs = zip(queries, ranked, strict=True)
-            explained = [asking.explain_answer(self.explainer, query, one, language) for query, one in pairs]
+            explained = [
+                asking.explain_answer(self.explainer, request.queries.block(q, q + 1), one, language)
+                for q, one in enumerate(ranked)
+            ]
             table = table.with_columns(answers.explanations(explained, self.items["item_id"].dtype))
         if not details:
             return table

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from shortlist.errors import QueryError
 from shortlist.explaining.groups import OF_FEATURE, OF_PREFIX, OF_SOURCE, OTHER, group_of
-from shortlist.explaining.sentences import Facts, Language, language, languages
+from shortlist.explaining.sentences import Facts, Language, language_of, languages
 from shortlist.training.recipes import RECIPES
 
 FILES = {
@@ -46,7 +46,7 @@ def test_every_language_has_the_same_templates_with_the_same_places(name):
 def test_every_group_has_a_label_that_no_other_has():
     keys = {*OF_SOURCE.values(), *OF_FEATURE.values(), *OF_PREFIX.values(), OTHER}
     for name in FILES:
-        labels = language(name).groups
+        labels = language_of(name).groups
         assert set(labels) == keys
         assert len(set(labels.values())) == len(labels)
 
@@ -80,18 +80,20 @@ SAID = {
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("key", SAID)
 def test_a_fact_is_said_in_its_words(key, name):
-    chosen = language(name)
+    chosen = language_of(name)
     places = {"first": "A", "second": "B", "n": 7, "rating": "4.3", "names": "spring, autumn"}
     assert chosen.reasons[key].format(**places) in chosen.sentence(SAID[key]).split(chosen.separator)
 
 
 def test_the_sentence_of_the_brief():
     facts = Facts(named=("Fargo (1996)", "Se7en (1995)"), liked=True, popular_now=True, window_days=7)
-    assert language("en").sentence(facts) == "because you liked Fargo (1996) and Se7en (1995); taken up a lot this week"
-    assert language("de").sentence(facts) == (
+    assert (
+        language_of("en").sentence(facts) == "because you liked Fargo (1996) and Se7en (1995); taken up a lot this week"
+    )
+    assert language_of("de").sentence(facts) == (
         "weil Ihnen Fargo (1996) und Se7en (1995) gefallen haben; diese Woche viel gewählt"
     )
-    assert language(True).sentence(Facts(popular_now=True, window_days=11)) == "taken up a lot in the last 11 days"
+    assert language_of(True).sentence(Facts(popular_now=True, window_days=11)) == "taken up a lot in the last 11 days"
 
 
 some_facts = st.builds(
@@ -118,7 +120,7 @@ some_facts = st.builds(
 @settings(max_examples=200, deadline=None)
 @given(facts=some_facts, name=st.sampled_from(sorted(FILES)))
 def test_whatever_the_facts_there_is_a_sentence_with_the_names_as_they_are(facts, name):
-    sentence = language(name).sentence(facts)
+    sentence = language_of(name).sentence(facts)
     assert sentence
     for text in (*facts.named, *facts.rules):
         assert text in sentence
@@ -129,4 +131,4 @@ def test_whatever_the_facts_there_is_a_sentence_with_the_names_as_they_are(facts
 @pytest.mark.parametrize("name", ["fr", "", "../en", 1, 1.0, None, ["en"]])
 def test_other_languages_are_refused(name):
     with pytest.raises(QueryError, match=r"expected true or a language \(de, en\)"):
-        language(name)
+        language_of(name)

@@ -128,13 +128,13 @@ def _read(name: str) -> Language:
     return Language(**tomllib.loads(text))
 
 
-def language(name: Any) -> Language:
+def language_of(name: Any) -> Language:
     """The templates of a language; ``True`` = English.
 
     Raises:
         QueryError: there are none.
 
-    >>> language("en").sentence(Facts(named=("Fargo (1996)", "Se7en (1995)"), liked=True, popular_now=True))
+    >>> language_of("en").sentence(Facts(named=("Fargo (1996)", "Se7en (1995)"), liked=True, popular_now=True))
     'because you liked Fargo (1996) and Se7en (1995); taken up a lot lately'
     """
     name = "en" if name is True else name

@@ -107,4 +107,5 @@ def possible_leaves(split_features: NDArray[np.int32], borders: Floats) -> Doubl
     implied = (same & (borders[:, :, None] >= borders[:, None, :])).astype(np.float32)  # above i means above j
     broken = ((above @ implied) * (1 - above)).sum(axis=2) + np.isinf(borders).astype(np.float32) @ above.T
     possible = (broken == 0).astype(np.float64)
-    return possible / possible.sum(axis=1, keepdims=True)
+    shares: Doubles = possible / possible.sum(axis=1, keepdims=True)
+    return shares

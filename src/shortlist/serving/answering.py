@@ -1,13 +1,13 @@
 """A job's reply -> the answer that goes out."""
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from shortlist.answers import FALLBACK, request_notes, retrieval_ranks, shortage
-from shortlist.cascade import Ranked
+from shortlist.explaining.explanation import Explanation
 from shortlist.serving.calls import Call
-from shortlist.serving.ladder import Job
+from shortlist.serving.ladder import Job, Reply
 from shortlist.serving.live import Bundle
 from shortlist.serving.schemas import AnswerItem
 
@@ -34,13 +34,13 @@ def answer_fields(call: Call, job: Job, user_id: Any) -> dict[str, Any]:
         "history_items": len(request.queries.item_rows),
         "unknown_history_items": int(request.unknown_items[0]),
         "notes": [*request_notes(request, 0), *reply.ranked.notes],
-        "items": answer_items(job.bundle, reply.ranked),
+        "items": answer_items(job.bundle, reply),
     }
 
 
-def answer_items(bundle: Bundle, ranked: Ranked) -> list[AnswerItem]:
+def answer_items(bundle: Bundle, reply: Reply) -> list[AnswerItem]:
     """The rows of `Cascade.recommend`'s table, straight from the arrays."""
-    places, n = ranked.places, len(ranked.places)
+    ranked, places, n = reply.ranked, reply.ranked.places, len(reply.ranked.places)
     predicted = [None] * n if ranked.predicted_ratings is None else _numbers(ranked.predicted_ratings)
     columns = zip(
         ranked.item_rows.tolist(),
@@ -51,12 +51,13 @@ def answer_items(bundle: Bundle, ranked: Ranked) -> list[AnswerItem]:
         predicted,
         [()] * n if ranked.marks is None else ranked.marks,
         [None] * n if ranked.propensities is None else ranked.propensities.tolist(),
+        cast("list[Explanation | None]", reply.explanations or [None] * n),
         strict=True,
     )
     ids, names = bundle.item_ids, bundle.source_names
     return [
-        AnswerItem(ids[row], rank, score, place, first, _sources(proposers, names), rating, list(rules), propensity)
-        for rank, (row, score, place, first, proposers, rating, rules, propensity) in enumerate(columns, start=1)
+        AnswerItem(ids[row], rank, score, place, first, _sources(proposers, names), rating, list(rules), *last)
+        for rank, (row, score, place, first, proposers, rating, rules, *last) in enumerate(columns, start=1)
     ]
 
 

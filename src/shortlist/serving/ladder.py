@@ -10,7 +10,8 @@ rung                the order of the answer
 ==================  ================================================================================================
 
 Filters, seen items and what rules exclude hold on every rung: they are worked out before the first stage. Diversity,
-caps, exploration and other rules act on the first rung only. A stage that fails three times
+caps, exploration and other rules act on the first rung only, and only there an answer is explained: once it is there,
+within a limit of its own, and if that is not kept the answer goes out without. A stage that fails three times
 in a row is left out for a while (`Breaker`), so that nobody waits for it.
 """
 
@@ -22,6 +23,8 @@ import numpy as np
 
 from shortlist.cascade import Cascade, Ranked
 from shortlist.data.log import Rows
+from shortlist.explaining.asking import explain_answer
+from shortlist.explaining.explanation import Explanation
 from shortlist.retrieval.item_item import ItemItem
 from shortlist.serving.live import Bundle
 from shortlist.serving.metrics import Metrics
@@ -32,6 +35,8 @@ from shortlist.topk import top_k
 
 FAILURES = 3
 PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
+EXPLANATION_SHARE = 0.5
+"""Of the time allowed to a query, that explaining its answer may take; it ends at the deadline too."""
 
 
 @dataclass
@@ -73,6 +78,7 @@ class Ladder:
     metrics: Metrics
     retrieval: Breaker = field(default_factory=Breaker)
     ranking: Breaker = field(default_factory=Breaker)
+    explanation: Breaker = field(default_factory=Breaker)
 
 
 @dataclass
@@ -84,12 +90,14 @@ class Reply:
         rung: see the module.
         stages: those run to their end.
         degraded: those that failed or were left out.
+        explanations: one per item, if they were asked for and are there.
     """
 
     ranked: Ranked
     rung: str
     stages: list[Stage]
     degraded: list[Stage]
+    explanations: list[Explanation] | None = None
 
 
 @dataclass(eq=False)
@@ -115,6 +123,7 @@ class Job:
     started: bool = False
     question: Question | None = None
     candidates: Candidates | None = None
+    ranked: Ranked | None = None
     times: dict[str, float] = field(default_factory=dict)
     degraded: list[Stage] = field(default_factory=list)
     reply: Reply | None = None
@@ -135,11 +144,12 @@ class Job:
         if candidates is None:
             return self._without_retrieval(self.question)
         self.candidates = candidates
-        ranked = self._ranked(self.question, candidates)
+        self.ranked = self._ranked(self.question, candidates)
+        explanations = None if self.ranked is None else self._explained(self.question, self.ranked)
         self.stage = ""
-        if ranked is None:
+        if self.ranked is None:
             return self._retrieval_order(self.question, candidates)
-        return Reply(ranked, "ranking", ["retrieval", "ranking"], [*self.degraded])
+        return self._whole(self.ranked, explanations)
 
     def late(self) -> Reply | None:
         """The best answer there is when the deadline passes; ``None`` = the filters are not worked out yet."""
@@ -148,6 +158,12 @@ class Job:
             return None
         now = time.perf_counter()
         slow = now - self.stage_began > self.allowance_s / 2  # else it only began late, and is not to blame
+        if self.ranked is not None:
+            if question.language is not None:
+                self._degrade("explanation", "late")
+            if slow and self.stage == "explanation":
+                self.ladder.explanation.failed(now)
+            return self._whole(self.ranked, None)
         if candidates is not None:
             self._degrade("ranking", "late")
             if slow and self.stage == "ranking":
@@ -194,6 +210,25 @@ class Job:
         self._done("ranking", now, self.ladder.ranking)
         return ranked
 
+    def _explained(self, question: Question, ranked: Ranked) -> list[Explanation] | None:
+        if question.language is None:
+            return None
+        now = time.perf_counter()
+        if now > self.deadline or not self.ladder.explanation.closed(now):
+            self._degrade("explanation", "late" if now > self.deadline else "paused")
+            return None
+        self.stage, self.stage_began = "explanation", now
+        until = min(self.deadline, now + EXPLANATION_SHARE * self.allowance_s)
+        try:
+            explainer = self.bundle.model.explainer
+            explanations = explain_answer(explainer, question.request.queries, ranked, question.language, until)
+        except Exception as error:  # likewise
+            self.ladder.explanation.failed(time.perf_counter())
+            self._degrade("explanation", "late" if isinstance(error, TimeoutError) else "failed")
+            return None
+        self._done("explanation", now, self.ladder.explanation)
+        return explanations
+
     def _done(self, stage: Stage, begin: float, breaker: Breaker) -> None:
         seconds = time.perf_counter() - begin
         self.times[stage] = seconds
@@ -206,8 +241,19 @@ class Job:
             self.degraded.append(stage)
             self.ladder.metrics.degraded.labels(stage, cause).inc()
 
+    def _whole(self, ranked: Ranked, explanations: list[Explanation] | None) -> Reply:
+        stages: list[Stage] = ["retrieval", "ranking"]
+        if explanations is not None:
+            stages.append("explanation")
+        return Reply(ranked, "ranking", stages, [*self.degraded], explanations)
+
+    def _without_ranking(self, ranked: Ranked, rung: str, stages: list[Stage]) -> Reply:
+        if self.question is not None and self.question.language is not None:
+            self._degrade("explanation", "no ranking")
+        return Reply(ranked, rung, stages, [*self.degraded])
+
     def _retrieval_order(self, question: Question, candidates: Candidates) -> Reply:
-        return Reply(in_order(candidates, question.k), "retrieval", ["retrieval"], [*self.degraded])
+        return self._without_ranking(in_order(candidates, question.k), "retrieval", ["retrieval"])
 
     def _without_retrieval(self, question: Question) -> Reply:
         if time.perf_counter() <= self.deadline:
@@ -216,13 +262,13 @@ class Job:
             except Exception:  # likewise
                 ranked = None
             if ranked is not None:
-                return Reply(ranked, "item_to_item", [], [*self.degraded])
+                return self._without_ranking(ranked, "item_to_item", [])
         return self._popular(question)
 
     def _popular(self, question: Question) -> Reply:
         popular = self.bundle.popular
         rows = popular[question.allowed[0][popular]][: question.k]
-        return Reply(plain(rows, len(self.bundle.source_names)), "popularity", [], [*self.degraded])
+        return self._without_ranking(plain(rows, len(self.bundle.source_names)), "popularity", [])
 
 
 def in_order(candidates: Candidates, k: int) -> Ranked:

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from shortlist.cascade import Cascade, allowed_masks
 from shortlist.data.log import Rows
 from shortlist.errors import ArtifactError, DataError
+from shortlist.explaining.asking import explain_answer
+from shortlist.explaining.sentences import language_of
 from shortlist.saving import load
 from shortlist.serving.live_counts import Collected
 from shortlist.serving.logs import log_line
@@ -92,7 +94,8 @@ class Bundle:
         n = self.model.config.retrieval.candidates
         queries = self.model.request([None, *self.model.users["user_id"].head(2).to_list()]).queries
         allowed = allowed_masks(np.ones(len(self.model.items), dtype=bool), len(queries), None)
-        self.model.rank(queries, allowed, n)
+        ranked, *_ = self.model.rank(queries, allowed, n)
+        explain_answer(self.model.explainer, queries.block(0, 1), ranked, language_of(True))
         _ = self.item_ids, self.popular, self.texts, self.events_per_user, self.rating_range
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from shortlist.cascade import allowed_masks
 from shortlist.data.log import Mask
 from shortlist.errors import QueryError
+from shortlist.explaining.sentences import Language, language_of
 from shortlist.ranking.rerank import LastWord
 from shortlist.requests import Request
 from shortlist.serving.live import Bundle
@@ -25,6 +26,7 @@ class Question:
         n: how many are ranked.
         history_failed: the store could not be read: only what the model knows counts.
         word: what is to act after the score; ``None`` = nothing.
+        language: to explain the answer in; ``None`` = it need not be explained.
     """
 
     request: Request
@@ -33,6 +35,7 @@ class Question:
     n: int
     history_failed: bool
     word: LastWord | None = None
+    language: Language | None = None
 
 
 def question_of(bundle: Bundle, store: Store | None, body: Recommend | Rank) -> Question:
@@ -42,18 +45,20 @@ def question_of(bundle: Bundle, store: Store | None, body: Recommend | Rank) -> 
         QueryError: see `Cascade.recommend`.
     """
     model = bundle.model
+    language = language_of(body.explain) if body.explain else None
     stored, failed = stored_history(store, body.user_id)
     request = request_of(bundle, stored, body)
     if isinstance(body, Rank):
         allowed = model.allowed_items(include_items=body.items)
         k = max(1, int(allowed.sum()))
-        return Question(request, allowed[None], k, max(k, model.config.retrieval.candidates), failed)
+        n = max(k, model.config.retrieval.candidates)
+        return Question(request, allowed[None], k, n, failed, language=language)
     allowed = model.allowed_items(body.include_items, body.exclude_items, body.where)
     filter_seen = model.filter_seen if body.filter_seen is None else body.filter_seen
     masks = allowed_masks(allowed, 1, request.seen if filter_seen else None)
     word = model.last_word(request, body.at, diversity=body.diversity, caps=body.caps, explore=body.explore)
     masks = masks if word is None else word.allowed(request.queries, masks)
-    return Question(request, masks, body.k, model.config.retrieval.candidates, failed, word)
+    return Question(request, masks, body.k, model.config.retrieval.candidates, failed, word, language)
 
 
 def stored_history(store: Store | None, user_id: Any) -> tuple[History, bool]:

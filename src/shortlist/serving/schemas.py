@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct, field
 
+from shortlist.explaining.explanation import Explanation
 from shortlist.serving.store.contract import MAX_ID_LENGTH, MAX_NAME_LENGTH
 
 MAX_K = 1_000
@@ -22,7 +23,9 @@ Caps = Annotated[
     dict[Annotated[str, Meta(max_length=MAX_NAME_LENGTH)], Annotated[int, Meta(ge=1, le=INT64 - 1)]],
     Meta(max_length=20),
 ]
-Stage = Literal["history", "retrieval", "ranking"]
+Explain = bool | Annotated[str, Meta(max_length=MAX_NAME_LENGTH)]
+"""True, or the language to explain in."""
+Stage = Literal["history", "retrieval", "ranking", "explanation"]
 Step = Literal["exploration", "diversity", "caps", "rules"]
 Attribute = str | int | float | bool | list[str] | None
 
@@ -56,6 +59,7 @@ class Recommend(Asked, forbid_unknown_fields=True, kw_only=True):
     diversity: Dial = 0.0
     caps: Caps | None = None
     explore: Dial = 0.0
+    explain: Explain = False
 
 
 class Batch(Struct, forbid_unknown_fields=True):
@@ -68,13 +72,14 @@ class Rank(Asked, forbid_unknown_fields=True, kw_only=True):
     """The caller's own candidates, to be put in order; seen ones stay."""
 
     items: Annotated[list[Id], Meta(min_length=1, max_length=MAX_K)]
+    explain: Explain = False
 
 
 class AnswerItem(Struct):
     """``score`` is what the order goes by; null where retrieval order goes on. ``sources`` proposed the item.
 
     ``rules`` names those that touched the item. ``propensity`` is how probable it was at its place, given the items
-    before it; null without exploration.
+    before it; null without exploration. ``explanation`` is null unless it was asked for.
     """
 
     item_id: Id
@@ -86,6 +91,7 @@ class AnswerItem(Struct):
     predicted_rating: float | None
     rules: list[str]
     propensity: float | None
+    explanation: Explanation | None
 
 
 class Answer(Struct, kw_only=True):
