@@ -26,6 +26,7 @@ from shortlist.evaluation.answering import (
 )
 from shortlist.evaluation.baselines import BASELINES, Baselines
 from shortlist.evaluation.compare import adjusted
+from shortlist.evaluation.dial import DiversityCurve, measure_dial
 from shortlist.evaluation.diversity import diversity_vectors
 from shortlist.evaluation.figures import (
     COMPARED,
@@ -126,6 +127,8 @@ def evaluate(
             results += exam.results(one)
     if not results:
         raise DataError("nobody can be asked: all test users are new, and a callable cannot be given their histories")
+    say("diversity")
+    curve = exam.diversity_curve(questions[0]) if is_cascade else None
     say("ratings and latency")
     ratings = rating_figures(model, train, test) if is_cascade else None
     latency = latency_ms(model, questions[0].user_ids, k) if is_cascade else None
@@ -145,6 +148,7 @@ def evaluate(
         tuple(results),
         ratings,
         latency,
+        curve,
         {name: round(value, 3) for name, value in seconds.items()},
     )
 
@@ -251,10 +255,7 @@ class Exam:
                 return Answers(deep[:, : self.k], deep)
 
             return of_callable
-        model = self.model
-        request = questions.request(
-            model.log, model.user_vocabulary, model.item_vocabulary, model.config.positive.min_rating
-        )
+        model, request = self.model, self._model_request(questions)
         rows = self.catalogue.rows(model.items["item_id"])
 
         def of_cascade(seen: Seen, relevant: Relevant | None) -> Answers:
@@ -264,6 +265,29 @@ class Exam:
             return answers
 
         return of_cascade
+
+    def _model_request(self, questions: Questions) -> Request:
+        model = self.model
+        return questions.request(
+            model.log, model.user_vocabulary, model.item_vocabulary, model.config.positive.min_rating
+        )
+
+    def diversity_curve(self, questions: Questions) -> DiversityCurve | None:
+        """What the dial of diversity costs and gains, with seen items as the cascade has them by itself."""
+        keep = np.ones(len(questions.label_items), dtype=bool)
+        if self.model.filter_seen:
+            plain = questions.request(self.log, self.train.user_vocabulary, self.catalogue, self.positive.min_rating)
+            keep = questions.first_time(plain.seen, len(self.catalogue))
+        return measure_dial(
+            self.model,
+            self._model_request(questions),
+            questions.relevant(keep),
+            self.catalogue.rows(self.model.items["item_id"]),
+            self.vectors,
+            self.k,
+            filter_seen=self.model.filter_seen,
+            seed=self.seed,
+        )
 
     def knowing_attributes(self, questions: list[Questions]) -> Iterable[str]:
         """Sentences about numbers among the cascade's item attributes that know the test's popularity."""

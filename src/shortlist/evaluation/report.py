@@ -7,10 +7,11 @@ import msgspec
 
 from shortlist.data.split import Protocol
 from shortlist.errors import QueryError
+from shortlist.evaluation.dial import DiversityCurve
 from shortlist.evaluation.figures import METRICS, RatingFigures, Result, Seen
 from shortlist.evaluation.plain import result_dict, without_nan
 from shortlist.evaluation.questions import Group, RowCounts, UserCounts
-from shortlist.evaluation.text import difference_text, number, result_text, set_aside_lines
+from shortlist.evaluation.text import curve_lines, difference_text, number, result_text, set_aside_lines
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +34,7 @@ class Report:
         results: by group of users, seen removed and kept.
         ratings: ``None`` where there are none, or the model predicts none.
         latency_ms: of single calls; ``None`` for a callable. Differs from run to run.
+        diversity_curve: what more diverse lists cost and gain; ``None`` for a callable.
         seconds: where the time went. Differs from run to run.
     """
 
@@ -50,6 +52,7 @@ class Report:
     results: tuple[Result, ...]
     ratings: RatingFigures | None = None
     latency_ms: dict[str, Any] | None = None
+    diversity_curve: DiversityCurve | None = None
     seconds: dict[str, float] = field(default_factory=dict)
 
     def result(self, users: Group | None = None, seen: Seen | None = None) -> Result:
@@ -120,6 +123,7 @@ class Report:
             "notes": list(self.notes),
             "results": [result_dict(one, self.k) for one in self.results],
             "ratings": None if self.ratings is None else asdict(self.ratings),
+            "diversity_curve": None if self.diversity_curve is None else asdict(self.diversity_curve),
             "latency_ms": self.latency_ms,
             "seconds": self.seconds,
         }
@@ -153,7 +157,7 @@ class Report:
         return "\n".join([*head, *blocks, *self._rest()]) + "\n"
 
     def _rest(self) -> list[str]:
-        lines = []
+        lines = [] if self.diversity_curve is None else curve_lines(self.diversity_curve, self.k)
         if self.ratings is not None:
             r = self.ratings
             lines.append(

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from shortlist.evaluation.dial import DiversityCurve
 from shortlist.evaluation.figures import GROUPS, TITLES, Difference, Result, Stages
 
 
@@ -89,6 +90,23 @@ def _slices_text(one: Result, k: int) -> list[str]:
     ]
     names = [f"NDCG@{k}", "95% interval", one.best_baseline.name, "model - baseline", "recall of candidates"]
     return list(aligned([["slice", "users", "relevant", *names], *rows]))
+
+
+def curve_lines(curve: DiversityCurve, k: int) -> list[str]:
+    """The dial of diversity, a line per setting."""
+    rows = [
+        [
+            f"{point.dial:g}",
+            number(point.ndcg),
+            f"{'+' if point.change.mean > 0 else ''}{number(point.change.mean)} "
+            f"[{number(point.change.low)}, {number(point.change.high)}]",
+            number(point.diversity),
+            number(point.coverage),
+        ]
+        for point in curve.points
+    ]
+    head = ["diversity=", f"NDCG@{k}", "change", "diversity", "coverage"]
+    return ["", f"What diversity costs and gains, {curve.n_users:,} users:", *aligned([head, *rows])]
 
 
 def set_aside_lines(validation: dict[str, Any] | None) -> list[str]:
