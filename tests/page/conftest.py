@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 from running_server import serving
+from waiting import until
 
 from invented import films, small_model
 from shortlist.evaluation.protocol import evaluate
@@ -84,7 +85,7 @@ class Tab:
     def quiet(self):
         """Wait until nothing is being loaded."""
         self.page.wait_for_load_state("networkidle")
-        self.page.wait_for_function("!document.querySelector('[aria-busy=true], .loading')")
+        until(self.page, "!document.querySelector('[aria-busy=true], .loading')")
 
     def check(self):
         left = [one for one in self.complaints if not any(word in one for word in self.expected)]

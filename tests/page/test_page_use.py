@@ -1,12 +1,14 @@
 """What somebody does with the page: rates, uses the keyboard, has no key, loses the server, looks from a phone."""
 
 import re
+import shutil
 
 import httpx
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from running_server import serving
 from test_page_views import VIEWS, texts
+from waiting import until
 
 from shortlist.serving.keys import add_key
 
@@ -21,7 +23,7 @@ def test_rating_an_item_changes_the_list_and_is_stored(film_server, open_tab):
     page = open_tab(film_server).go("#/explore?user=17")
     before = rows(page)
     page.locator(".row").first.locator(".stars button").nth(4).click()
-    page.wait_for_function(f"document.querySelector('.row')?.dataset.id !== '{before[0]}'")
+    until(page, f"document.querySelector('.row')?.dataset.id !== '{before[0]}'")
     page.wait_for_selector(".history .fresh")
     events = film_server.client.get("/v1/users/17/history").json()["events"]
     assert (events[-1]["item_id"], events[-1]["rating"], events[-1]["known_to_model"]) == (before[0], 5.0, False)
@@ -37,17 +39,20 @@ def test_somebody_new_is_made_up_by_rating(film_server, open_tab):
     nobody = rows(page)
     assert nobody == [one["item_id"] for one in film_server.recommend(history=[], k=10)["items"]]
     page.fill("#titles", "harbour")
-    page.wait_for_function("[...document.querySelectorAll('.results .title')].every(one => /harbour/i.test(one.textContent))")
+    until(page, "[...document.querySelectorAll('.results .title')].every(one => /harbour/i.test(one.textContent))")
     for _ in range(3):
         n = page.locator(".history li").count()
         page.locator(".results .stars").nth(n).locator("button").nth(4).click()
-        page.wait_for_function(f"document.querySelectorAll('.history li').length === {n + 1}")
-    page.wait_for_function(f"document.querySelector('.row')?.dataset.id !== '{nobody[0]}' || document.querySelectorAll('.tag').length")
+        until(page, f"document.querySelectorAll('.history li').length === {n + 1}")
+    until(
+        page,
+        f"document.querySelector('.row')?.dataset.id !== '{nobody[0]}' || document.querySelectorAll('.tag').length",
+    )
     page.wait_for_load_state("networkidle")
     stored = page.evaluate("JSON.parse(sessionStorage.getItem('shortlist-built'))")
     assert rows(page) == [one["item_id"] for one in film_server.recommend(history=stored, k=10)["items"]] != nobody
     page.locator(".history button").first.click()
-    page.wait_for_function("document.querySelectorAll('.history li').length === 2")
+    until(page, "document.querySelectorAll('.history li').length === 2")
 
 
 def test_nobody_by_that_id(film_server, open_tab):
@@ -56,14 +61,16 @@ def test_nobody_by_that_id(film_server, open_tab):
     page.fill("#user", "123456")
     page.press("#user", "Enter")
     page.get_by_text("Nobody by this id is known").first.wait_for()
-    assert page.locator(".row").count() == 10
+    until(page, "document.querySelectorAll('.row').length === 10")
 
 
 def test_the_keyboard_alone_is_enough(film_server, open_tab):
     page = open_tab(film_server).go("#/explore?user=23")
 
     def focused():
-        return page.evaluate("document.activeElement.getAttribute('aria-label') || document.activeElement.textContent.trim()")
+        return page.evaluate(
+            "document.activeElement.getAttribute('aria-label') || document.activeElement.textContent.trim()"
+        )
 
     page.keyboard.press("Tab")
     assert focused() == "Skip to the content"
@@ -109,9 +116,16 @@ def test_labels_and_contrast(film_server, open_tab, scheme):
             page.locator(".row").first.get_by_role("button", name="Why").click()
             page.get_by_text("More settings").click()
         page.wait_for_timeout(250)
-        result = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]})
+        result = Axe().run(
+            page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+        )
         found += [
-            (name, one["id"], [node["html"][:160] for node in one["nodes"][:3]], one["nodes"][0]["failureSummary"][:300])
+            (
+                name,
+                one["id"],
+                [node["html"][:160] for node in one["nodes"][:3]],
+                one["nodes"][0]["failureSummary"][:300],
+            )
             for one in result.response["violations"]
         ]
     assert not found, found
@@ -122,7 +136,8 @@ def locked(film_model, tmp_path_factory, browser):
     folder = tmp_path_factory.mktemp("locked-films")
     keys = {scope: add_key(folder / "keys.json", scope, [scope]) for scope in ("read", "admin")}
     options = ("--keys", str(folder / "keys.json"), "--store", f"sqlite:///{folder / 'events.db'}")
-    with serving(film_model, folder / "log", *options, *PATIENT) as server:
+    model = shutil.copytree(film_model, folder / "model")  # it will be promoted by
+    with serving(model, folder / "log", *options, *PATIENT) as server:
         server.keys = keys
         yield server
 
@@ -144,14 +159,14 @@ def test_a_server_with_keys_asks_for_one(locked, open_tab):
     give(page, "sl_000000000000_" + "x" * 43)
     page.get_by_role("button", name="Give a key").click()
     give(page, locked.keys["read"])
-    page.wait_for_function("document.querySelectorAll('.row').length === 10")
+    until(page, "document.querySelectorAll('.row').length === 10")
     tab.quiet()
     page.locator(".row .stars button").first.click()  # a key of the scope read may not store events
     page.get_by_text("This needs another key").wait_for()
     page.get_by_role("button", name="Cancel").click()
     page.get_by_text("This key may not do that").wait_for()
     page.reload()
-    page.wait_for_function("document.querySelectorAll('.row').length === 10")  # kept in the tab
+    until(page, "document.querySelectorAll('.row').length === 10")  # kept in the tab
     assert page.evaluate("[localStorage.length, document.cookie]") == [0, ""]
 
 
@@ -174,7 +189,7 @@ def test_a_server_that_stops_and_comes_back(film_model, tmp_path, open_tab, brow
     page.get_by_text("The server does not answer").wait_for()
     assert page.get_by_text("again by itself in").is_visible()
     with serving(film_model, tmp_path / "log2", "--store", "none", "--port", str(port), *PATIENT):
-        page.wait_for_function("document.querySelectorAll('.row').length === 10")  # by itself
+        until(page, "document.querySelectorAll('.row').length === 10")  # by itself
 
 
 def test_too_many_requests(film_model, tmp_path, open_tab, browser):
@@ -213,8 +228,8 @@ def test_while_it_takes_long(film_server, open_tab):
     while held:
         held.pop().continue_()
     page.unroute("**/v1/recommend")
-    page.wait_for_function("document.querySelectorAll('.row').length === 10")
-    page.wait_for_function("!document.body.classList.contains('waiting')")
+    until(page, "document.querySelectorAll('.row').length === 10")
+    until(page, "!document.body.classList.contains('waiting')")
 
 
 def test_the_page_works_by_the_files_alone_that_it_is_served(film_server, open_tab):

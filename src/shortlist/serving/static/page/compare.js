@@ -39,7 +39,7 @@ class Compare {
       h("h1", {}, `Two lists for ${nameOf(person)}`),
       h("div.asked", {}, chooser(person, told, (next, same) => this.pick(next, same)),
         person.kind === "built" && past.panel,
-        this.sides.map((side) => h("section.panel", { "aria-label": `List ${side.name.toUpperCase()}` }, h("h2", {}, `List ${side.name.toUpperCase()}`), side.version, side.controls.box))),
+        this.sides.map((side) => h("section.panel", { "aria-label": `Settings of list ${side.name.toUpperCase()}` }, h("h2", {}, `List ${side.name.toUpperCase()}`), side.version, side.controls.box))),
       this.summary, this.lists, this.reports));
     if (person.kind === "built") past.refresh(this.signal);
     await Promise.all([this.refresh(), this.report()]);

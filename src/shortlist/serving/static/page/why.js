@@ -7,8 +7,8 @@ import { h, number, ordinal, percent, show, signed } from "./dom.js";
 export async function parts(place, item, told, signal) {
   const why = item.explanation;
   if (!why) { show(place, h("p.quiet", {}, "No explanation came with this answer.")); return; }
-  const because = (why.sources ?? []).flatMap((source) => source.because ?? []);
-  await learn(because.map((one) => one.item_id), signal).catch(() => null);
+  const ids = (why.sources ?? []).flatMap((source) => source.because ?? []);
+  await learn(ids.map((one) => one.item_id), signal).catch(() => null);
   show(place, h("div.parts", {}, retrieval(why, told), ranking(why), rating(why)));
 }
 
@@ -24,7 +24,8 @@ function retrieval(why, told) {
 }
 
 function because(list) {
-  const shown = list.slice(0, 3);
+  const shown = list.filter((one) => one.share >= 0.01).slice(0, 3);
+  if (!shown.length) return null;
   return h("span.because", {}, " because of ", shown.map((one, at) => [at ? ", " : "", h("a", { href: itemLink(one.item_id) }, titleOf(one.item_id)), ` (${percent(one.share)})`]));
 }
 
