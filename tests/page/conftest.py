@@ -4,10 +4,10 @@ import os
 import shutil
 
 import pytest
+from invented import films, small_model
 from running_server import serving
 from waiting import until
 
-from invented import films, small_model
 from shortlist.evaluation.protocol import evaluate
 from shortlist.reports import KeptReport, keep_report
 

@@ -1,4 +1,4 @@
-"""An invented shop of films: titles nobody has heard of, tastes that can be learned. For tests and pictures of the page."""
+"""An invented shop of films: titles nobody has heard of, tastes that can be learned; for tests and pictures."""
 
 import itertools
 
@@ -14,7 +14,8 @@ HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>"
 GENRES = ["Adventure", "Comedy", "Crime", "Drama", "Fantasy", "Mystery", "Romance", "Science fiction"]
 FIRST = [
     "The Glass", "Winter", "A Quiet", "The Last", "Paper", "Salt and", "Northern", "The Other", "Borrowed", "Midnight",
-    "The Long", "Copper", "Every Second", "Beyond the", "The Painted", "Seven", "Under a", "The Hollow", "Silver", "One More",
+    "The Long", "Copper", "Every Second", "Beyond the", "The Painted", "Seven", "Under a", "The Hollow", "Silver",
+    "One More",
 ]  # fmt: skip
 SECOND = [
     "Orchard", "Harbour", "Lantern", "Cartographer", "Tide", "Station", "Violin", "Empire", "Letter", "Comet",

@@ -5,20 +5,19 @@ import tempfile
 from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "serving")]
-
-from conftest import CHROMIUM, Tab
-from invented import films, small_model
-from playwright.sync_api import sync_playwright
-from running_server import serving
-
-from shortlist.data.split import split
-from shortlist.evaluation.protocol import evaluate
-from shortlist.reports import KeptReport, keep_report
-
-PICTURES = {"page-explore": ("#/explore?user=24&diversity=0.3", 900), "page-quality": ("#/quality", 900)}
+PICTURES = {"page-explore": ("#/explore?user=24&k=5", 940), "page-quality": ("#/quality", 900)}
 
 
 def main(folder: Path) -> None:
+    from conftest import CHROMIUM, Tab
+    from invented import films, small_model
+    from playwright.sync_api import sync_playwright
+    from running_server import serving
+
+    from shortlist.data.split import split
+    from shortlist.evaluation.protocol import evaluate
+    from shortlist.reports import KeptReport, keep_report
+
     folder.mkdir(parents=True, exist_ok=True)
     parts = split(films(), "time")
     with tempfile.TemporaryDirectory() as place:

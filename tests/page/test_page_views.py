@@ -70,7 +70,7 @@ def test_why_shows_the_parts_that_add_up(film_server, open_tab):
     page = tab.go("#/explore?user=5")
     item = film_server.recommend(user_id=5, k=10, explain=True)["items"][0]
     row = page.locator(".row").first
-    assert row.locator(".why").inner_text() == item["explanation"]["sentence"] != ""
+    assert row.locator(".why").text_content() == item["explanation"]["sentence"] != ""
     row.get_by_role("button", name="Why").click()
     row.locator(".parts").wait_for()
     shown = texts(page, ".parts table tbody th")

@@ -1,4 +1,4 @@
-"""Waiting for the page. Playwright's own `wait_for_function` evaluates text in the page, which the page's policy forbids."""
+"""Waiting for the page: Playwright's own `wait_for_function` evaluates text in it, which its policy forbids."""
 
 import time
 
