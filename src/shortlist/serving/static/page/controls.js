@@ -53,7 +53,7 @@ export function controls(settings, told, fields, changed, { name = "", lengths =
     lengths && h("div.field", {}, h("label", { for: id("k") }, "Length"), pick(id("k"), [5, 10, 20, 50].map((k) => [k, String(k)]), settings.k, (value) => { settings.k = Number(value); changed(); })),
     fields.has("rules") && rules(settings, changed, id),
   ].filter(Boolean);
-  const open = settings.explore || settings.cap || settings.rules !== null || settings.k !== 10;
+  const open = settings.explore || settings.cap || settings.rules !== null;
   const box = h("div.controls", {},
     h("div.field.wide", {}, h("label", { for: id("where") }, "Only items where"), where, columns.length ? attributes : null, problem),
     fields.has("diversity") && dial("Diversity", "diversity", (value) => (value ? value.toFixed(2) : "none")),
