@@ -17,6 +17,7 @@ PAGES = [
     "docs/evaluation.md",
     "docs/events.md",
     "docs/from-tfrs.md",
+    "docs/last-word.md",
     "docs/validation.md",
 ]
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
