@@ -11,6 +11,19 @@ from shortlist.saving import load
 PATIENT = ("--deadline-ms", "20000")
 """So that no answer is degraded on a busy machine."""
 
+FIGURES = []
+
+
+@pytest.fixture(scope="session")
+def note():
+    """Writes a figure of a long test down: name and value, told when all tests are over."""
+    return lambda name, value: FIGURES.append((name, value))
+
+
+def pytest_terminal_summary(terminalreporter):
+    for name, value in FIGURES:
+        terminalreporter.write_line(f"| {name} | {value:,} |" if isinstance(value, int) else f"| {name} | {value} |")
+
 
 @pytest.fixture(scope="session")
 def saved(tmp_path_factory):

@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 import pytest
 from running_server import serving
-from versions_beside import save_beside
+from versions_beside import other, save_beside
 
 from shortlist import artifact
 from shortlist.errors import ArtifactError
@@ -23,13 +23,6 @@ from shortlist.serving.live import Live
 from shortlist.serving.metrics import Metrics
 from shortlist.serving.promotion import by_validation, promote, promotions
 from shortlist.serving.soundness import faults
-
-
-def other(model):
-    """The same model with another order: trees upside down."""
-    ranker = model.ranker
-    trees = replace(ranker.trees, leaf_values=-np.asarray(ranker.trees.leaf_values))
-    return replace(model, ranker=replace(ranker, trees=trees))
 
 
 def with_leaves(model, value):
