@@ -52,7 +52,8 @@ def taken_up_vectors(sources: Iterable[Any], log: Log) -> Floats:
         vectors: Floats | None = getattr(source, "item_vectors", None)
         if vectors is not None:
             trained = getattr(source, "trained_items", None)
-            return vectors if trained is None else np.where(trained[:, None], vectors, np.float32(0))
+            known: Floats = vectors if trained is None else np.where(trained[:, None], vectors, np.float32(0))
+            return known
     return user_vectors(log)
 
 

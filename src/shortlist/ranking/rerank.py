@@ -177,7 +177,9 @@ def rerank(
         propensities = np.array([1.0 if row in filling.pinned else drawn.get(row, 1.0) for row in items])
     acted = {name for name, place in chosen.acted.items() if place < len(items)}
     acted |= filling.overtaken
-    if any(row in marks for row in items) or (order[: len(items)] != before[: len(items)]).any():
+    unruled = rows[before[: len(items)]]
+    held_back = bool(filling.pinned.intersection(unruled.tolist()))  # a pin further down keeps an item out here
+    if held_back or any(row in marks for row in items) or (rows[order[: len(items)]] != unruled).any():
         acted.add("rules")
     places = {row: place for place, row in enumerate(candidates.item_rows.tolist())}
     return Reranked(
