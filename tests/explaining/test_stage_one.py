@@ -18,10 +18,11 @@ def test_what_is_told_never_exceeds_the_whole(amounts):
     told = _told(shares)
     assert len(set(told)) == len(told)
     assert shares[told].sum() <= 1 + 1e-9
-    first = told[:MOST_BECAUSE]
-    rest = np.delete(np.abs(shares), first)
-    assert np.abs(shares[first]).min(initial=np.inf) >= rest.max(initial=0) or rest.max() <= 1e-6
-    assert (shares[told[MOST_BECAUSE:]] < 0).all()
+    assert shares[told].tolist() == sorted(shares[told], reverse=True)
+    rest = np.delete(shares, told)
+    least = np.sort(np.abs(shares[told]))[-MOST_BECAUSE:].min(initial=np.inf)
+    assert least >= np.abs(rest).max(initial=0) or np.abs(rest).max() <= 1e-6
+    assert len(told) <= MOST_BECAUSE or (np.sort(shares[told])[: len(told) - MOST_BECAUSE] < 0).all()
 
 
 def test_shares_that_add_nothing_are_left_out():

@@ -50,6 +50,8 @@ def explain_items(
         rows: int32 (n,), each once.
         allowed: bool (1, n_items), what could be recommended: only that do sources propose.
     """
+    if not len(rows):
+        return []
     asked = np.zeros_like(allowed)
     asked[0, rows] = True
     found = model.first.retrieve(query, asked, len(rows))

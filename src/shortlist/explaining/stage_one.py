@@ -11,7 +11,7 @@ from shortlist.stages import Candidates, Queries, Source
 MOST_BECAUSE = 5
 """Items of the history told per source."""
 NEGLIGIBLE = 1e-6
-"""A share below it is not told."""
+"""A share from 0 up to it is not told."""
 
 
 def source_reasons(
@@ -64,15 +64,15 @@ def _because(
 
 
 def _told(shares: NDArray[np.float64]) -> list[int]:
-    """The largest shares, either way; with more of those that speak against it while their sum exceeds 1.
+    """The largest shares, for and against, and more of those against while the sum exceeds 1; those for it first.
 
     All shares sum to 1, but where some are negative the others exceed it: what is told never does.
 
     >>> _told(np.array([0.9, 0.4, -0.2, -0.1]))
-    [0, 1, 2, 3]
+    [0, 1, 3, 2]
     """
     by_size = np.argsort(-np.abs(shares), kind="stable").tolist()
-    told = [which for which in by_size[:MOST_BECAUSE] if abs(shares[which]) > NEGLIGIBLE]
+    told = [which for which in by_size[:MOST_BECAUSE] if not 0 <= shares[which] <= NEGLIGIBLE]
     total = sum(shares[told])
     for which in by_size[MOST_BECAUSE:]:
         if total <= 1:
@@ -80,4 +80,4 @@ def _told(shares: NDArray[np.float64]) -> list[int]:
         if shares[which] < 0:
             told.append(which)
             total += shares[which]
-    return told
+    return sorted(told, key=lambda which: -shares[which])

@@ -28,7 +28,7 @@ class Linear:
 
     def contributions(self, features: Floats) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """float64 (n,), the base, which is 0, and float64 (n, n_features), the terms of the sum."""
-        terms: NDArray[np.float64] = features * np.array(self.weights, dtype=np.float64)
+        terms: NDArray[np.float64] = features.astype(np.float64) * np.array(self.weights)
         return np.zeros(len(features)), terms
 
 
