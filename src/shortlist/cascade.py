@@ -342,8 +342,8 @@ class Cascade:
         """What rules mean for this model's items and users; the last few are kept."""
         key = rules.version, rules.origin
         bound = self._bound_rules.pop(key, None) or bind(rules, self.items, self.users)
-        if len(self._bound_rules) >= MOST_BOUND:
-            self._bound_rules.pop(next(iter([*self._bound_rules])), None)
+        for oldest in [*self._bound_rules][: 1 - MOST_BOUND]:
+            self._bound_rules.pop(oldest, None)
         self._bound_rules[key] = bound
         return bound
 

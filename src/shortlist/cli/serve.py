@@ -27,6 +27,14 @@ def serve(
         Path | None,
         typer.Option(metavar="FILE", help="API keys, made by `shortlist keys add`.", autocompletion=completion.files),
     ] = None,
+    rules: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="A TOML file of rules, read again when it changes; see `shortlist rules`.",
+            autocompletion=completion.files,
+        ),
+    ] = None,
     deadline_ms: Annotated[
         float, typer.Option("--deadline-ms", min=1, help="A stage that is not done by then is left out of the answer.")
     ] = 50.0,
@@ -72,6 +80,7 @@ def serve(
             log_users=log_users,
             log_exposures=log_exposures,
             move_counts=events_move_counts,
+            rules=rules,
         )
     )
 

@@ -22,6 +22,7 @@ from shortlist.serving.logs import log_line
 from shortlist.serving.metrics import Metrics
 from shortlist.serving.overlay import overlaid
 from shortlist.serving.promotion import was_forced
+from shortlist.serving.rules_file import RulesFile
 from shortlist.serving.soundness import Kinds, faults
 from shortlist.serving.store.contract import Store
 
@@ -107,6 +108,9 @@ class Live:
         store: the store of events, if there is one.
         move_counts: events move the items' counts too, see `shortlist.serving.live_counts`.
 
+    Attributes:
+        rules: those that answers follow; fitted to each model before it answers.
+
     Raises:
         ArtifactError: the promoted model cannot be loaded, or must not answer.
         StoreError: the store holds ids of another kind.
@@ -116,6 +120,7 @@ class Live:
         self.folder, self.store, self.metrics = folder, store, metrics
         self.move_counts = move_counts and store is not None
         self._recount_at = 0.0
+        self.rules: RulesFile | None = None
         self.refused: tuple[str, str] | None = None
         self._beside: Bundle | None = None
         self._lock = threading.Lock()
@@ -208,7 +213,7 @@ class Live:
             begin, bundle = time.monotonic(), self.bundle
             if bundle.collected is not None and bundle.collected.read_on():
                 made = replace(bundle, model=bundle.collected.counted())
-                made.warm()
+                self._warm(made)
                 self.bundle = made
             self._recount_at = time.monotonic() + REST * (time.monotonic() - begin)
 
@@ -224,7 +229,7 @@ class Live:
         seq, items = (int(known["last_seq"]), int(known.get("item_version", 0))) if ours else (0, 0)
         bundle = Bundle(model, model, version, seq, items, items, time.time())
         bundle = self._overlaid(bundle)
-        bundle.warm()
+        self._warm(bundle)
         return bundle
 
     def _overlaid(self, bundle: Bundle) -> Bundle:
@@ -241,8 +246,13 @@ class Live:
             collected.read_on()
             model = collected.counted()
         made = replace(bundle, model=model, overlay_version=version, collected=collected)
-        made.warm()
+        self._warm(made)
         return made
+
+    def _warm(self, bundle: Bundle) -> None:
+        bundle.warm()
+        if self.rules is not None:
+            self.rules.fit(bundle.model)
 
     def _store_kinds(self) -> Kinds:
         return (None, None) if self.store is None else self.store.id_kinds()

@@ -24,6 +24,8 @@ class Metrics:
         self.events = counter("events", "Events by what became of them", ["status"])
         self.exposures_lost = counter("exposures_lost", "Exposures that could not be queued")
         self.swaps = counter("model_swaps", "Models that took over or were refused", ["outcome"])
+        self.rules = counter("rules", "Files of rules that were followed or refused", ["outcome"])
+        self.rules_left_out = gauge("rules_left_out", "Rules that the model cannot follow")
         self.refusals = counter("refusals", "Requests refused before they were answered", ["cause"])
         self.model_loaded_at = gauge("model_loaded_at_seconds", "Unix time at which the model took over")
         self.in_flight = gauge("requests_in_flight", "Requests being answered")

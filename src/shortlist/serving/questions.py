@@ -3,12 +3,14 @@
 from dataclasses import dataclass
 from typing import Any
 
-from shortlist.cascade import allowed_masks
+from shortlist.cascade import Cascade, allowed_masks
 from shortlist.data.log import Mask
 from shortlist.errors import QueryError
 from shortlist.explaining.sentences import Language, language_of
 from shortlist.ranking.rerank import LastWord
 from shortlist.requests import Request
+from shortlist.rules.acting import Acting, moment_of
+from shortlist.rules.parsing import Rules
 from shortlist.serving.live import Bundle
 from shortlist.serving.live_counts import later_events
 from shortlist.serving.schemas import Asked, HistoryEvent, Rank, Recommend
@@ -38,8 +40,11 @@ class Question:
     language: Language | None = None
 
 
-def question_of(bundle: Bundle, store: Store | None, body: Recommend | Rank) -> Question:
+def question_of(bundle: Bundle, store: Store | None, body: Recommend | Rank, rules: Rules | None = None) -> Question:
     """Check a body against the model, and read the user's history from the store.
+
+    Args:
+        rules: the server's; those of a body take their place. The caller's own candidates are only put in order.
 
     Raises:
         QueryError: see `Cascade.recommend`.
@@ -56,9 +61,18 @@ def question_of(bundle: Bundle, store: Store | None, body: Recommend | Rank) -> 
     allowed = model.allowed_items(body.include_items, body.exclude_items, body.where)
     filter_seen = model.filter_seen if body.filter_seen is None else body.filter_seen
     masks = allowed_masks(allowed, 1, request.seen if filter_seen else None)
-    word = model.last_word(request, body.at, diversity=body.diversity, caps=body.caps, explore=body.explore)
+    acting = live_rules(model, rules, body.at) if body.rules is None else model.acting_rules(body.rules, body.at)
+    word = model.last_word(
+        request, body.at, diversity=body.diversity, caps=body.caps, explore=body.explore, rules=acting
+    )
     masks = masks if word is None else word.allowed(request.queries, masks)
     return Question(request, masks, body.k, model.config.retrieval.candidates, failed, word, language)
+
+
+def live_rules(model: Cascade, rules: Rules | None, at: Any) -> Acting | None:
+    """The server's rules, without those that the model cannot follow."""
+    bound = model.bound_rules(rules) if rules else None
+    return Acting(bound, moment_of(at, model.log.in_seconds)) if bound is not None and bound.bound else None
 
 
 def stored_history(store: Store | None, user_id: Any) -> tuple[History, bool]:

@@ -12,6 +12,7 @@ MAX_K = 1_000
 MAX_LIST = 10_000
 MAX_EVENTS = 1_000
 MAX_QUERIES = 100
+MAX_RULES_TEXT = 65_536
 INT64 = 2**63
 
 Text = Annotated[str, Meta(min_length=1, max_length=MAX_ID_LENGTH)]
@@ -49,7 +50,10 @@ class Asked(Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class Recommend(Asked, forbid_unknown_fields=True, kw_only=True):
-    """See `Cascade.recommend` for what the fields mean."""
+    """See `Cascade.recommend` for what the fields mean.
+
+    ``rules`` is a TOML text that takes the place of the server's rules for this request; empty = none.
+    """
 
     k: Annotated[int, Meta(ge=1, le=MAX_K)] = 10
     filter_seen: bool | None = None
@@ -60,6 +64,7 @@ class Recommend(Asked, forbid_unknown_fields=True, kw_only=True):
     caps: Caps | None = None
     explore: Dial = 0.0
     explain: Explain = False
+    rules: Annotated[str, Meta(max_length=MAX_RULES_TEXT)] | None = None
 
 
 class Batch(Struct, forbid_unknown_fields=True):
@@ -323,6 +328,43 @@ class VersionReport(Struct):
     judged: str
     same_model: bool
     report: dict[str, Any] | None
+
+
+class RuleInfo(Struct):
+    """``state``: it holds now, is to come, is over, or was left out since the model cannot follow it.
+
+    ``items`` is how many items of the catalogue it is about.
+    """
+
+    name: str
+    kind: Literal["pin", "boost", "bury", "exclude", "cap"]
+    line: int
+    state: Literal["holds", "to come", "over", "left out"]
+    items: int
+
+
+class RuleFinding(Struct):
+    """``line`` of the text; ``rule`` is null where it is not about one. A rule with an error is left out."""
+
+    line: int
+    level: Literal["error", "warning"]
+    rule: str | None
+    message: str
+
+
+class RulesInfo(Struct):
+    """The rules that answers follow, if the server was given a file of them: its text when it was last good.
+
+    ``version`` stands for the text. ``refused`` says what is wrong with the file as it is now; null = it is followed.
+    """
+
+    following: bool
+    text: str
+    version: str
+    read_at: str
+    rules: list[RuleInfo]
+    findings: list[RuleFinding]
+    refused: str | None
 
 
 class Health(Struct):

@@ -20,6 +20,7 @@ from shortlist.serving.keys import Keys, read_keys
 from shortlist.serving.live import Live
 from shortlist.serving.logs import log_line, route_logging
 from shortlist.serving.metrics import Metrics
+from shortlist.serving.rules_file import RulesFile
 from shortlist.serving.service import Service
 from shortlist.serving.store.opening import open_store
 from shortlist.serving.workers import Workers
@@ -43,6 +44,7 @@ class Settings:
         most_at_once: requests being answered; more get 503.
         most_waiting: queries that wait for the worker; more get 503.
         poll_s: how often CURRENT is looked at.
+        rules: a file of rules, followed when it changes; ``None`` = there are none.
         move_counts: events move the items' counts too: popularity as of now.
         drain_s: how long it goes on answering, no longer ready, after SIGTERM.
     """
@@ -61,6 +63,7 @@ class Settings:
     log_users: bool = False
     log_exposures: bool = False
     move_counts: bool = False
+    rules: Path | None = None
 
 
 def serve(settings: Settings) -> None:
@@ -70,6 +73,7 @@ def serve(settings: Settings) -> None:
         ConfigError: another address than this machine's own without keys, or the file of keys is none.
         ArtifactError: the model cannot be loaded, or must not answer.
         StoreError: the store cannot be opened, or holds ids of another kind.
+        RulesError: the rules cannot be read, or the model cannot follow one.
     """
     keys = Keys(read_keys(settings.keys) if settings.keys else [], settings.rate)
     if settings.keys is None and not is_loopback(settings.host):
@@ -83,12 +87,16 @@ def serve(settings: Settings) -> None:
     store = open_store(settings.store) if settings.store else None
     try:
         metrics = Metrics()
+        rules = RulesFile(settings.rules, metrics)
         live = Live(settings.model, store, metrics, settings.move_counts)
+        rules.start(live.bundle.model)
+        live.rules = rules
         service = Service(
             live,
             store,
             Workers(settings.most_waiting, metrics),
             metrics,
+            rules,
             settings.deadline_ms / 1e3,
             settings.log_users,
             settings.log_exposures,
@@ -200,6 +208,7 @@ def _run(service: Service, keys: Keys, settings: Settings, listener: socket.sock
 async def _follow(service: Service, poll_s: float) -> None:
     while True:
         await asyncio.sleep(poll_s)
-        if service.live.promoted() != service.bundle.version or service.live.refused:
+        changed = service.live.promoted() != service.bundle.version or service.rules.changed()
+        if changed or service.live.refused:
             await asyncio.to_thread(service.follow)
         await asyncio.to_thread(service.recount)

@@ -13,6 +13,7 @@ from shortlist.serving.logs import log_line
 from shortlist.serving.metrics import Metrics
 from shortlist.serving.problems import ProblemError
 from shortlist.serving.questions import question_of
+from shortlist.serving.rules_file import RulesFile
 from shortlist.serving.schemas import AnswerItem, Rank, Recommend
 from shortlist.serving.store.contract import Exposure, Store
 from shortlist.serving.workers import Workers
@@ -23,6 +24,7 @@ class Service:
     """One server.
 
     Attributes:
+        rules: those that answers follow.
         deadline_s: from a request's first byte; a stage that is not done by then does not take part in the answer.
         log_users: put user ids into log lines.
         log_exposures: store what each answer showed.
@@ -33,6 +35,7 @@ class Service:
     store: Store | None
     workers: Workers
     metrics: Metrics
+    rules: RulesFile
     deadline_s: float = 0.05
     log_users: bool = False
     log_exposures: bool = False
@@ -63,10 +66,14 @@ class Service:
         Args:
             began: when the time until the deadline begins; ``None`` = with the request.
         """
-        store = self.store
+        store, rules = self.store, self.rules.rules
         begin = call.began if began is None else began
         job = Job(
-            bundle, lambda one: question_of(one, store, body), begin + self.deadline_s, self.deadline_s, self.ladder
+            bundle,
+            lambda one: question_of(one, store, body, rules),
+            begin + self.deadline_s,
+            self.deadline_s,
+            self.ladder,
         )
         reply = await self.workers.answer(job)
         job.reply = reply
@@ -106,9 +113,11 @@ class Service:
             log_line("counting failed", error=type(error).__name__)
 
     def follow(self, again: bool = False) -> None:
-        """`Live.follow`, whose refusals are in the log."""
+        """`Live.follow`, whose refusals are in the log; and the rules, where their file has changed or ``again``."""
         try:
             self.live.follow(again)
+            if again or self.rules.changed():
+                self.rules.follow(self.bundle.model)
         except Exception as error:
             log_line("following failed", error=type(error).__name__)
 

@@ -1,6 +1,6 @@
 """One module per resource; `ALL_ROUTES` has the operations of all of them."""
 
-from shortlist.serving.resources import events, health, items, models, page, rank, recommend, users
+from shortlist.serving.resources import events, health, items, models, page, rank, recommend, rules, users
 from shortlist.serving.routes import Route
 
 ALL_ROUTES: tuple[Route, ...] = (
@@ -10,6 +10,7 @@ ALL_ROUTES: tuple[Route, ...] = (
     *events.ROUTES,
     *users.ROUTES,
     *models.ROUTES,
+    *rules.ROUTES,
     *health.ROUTES,
     *page.ROUTES,
 )
