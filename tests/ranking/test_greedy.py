@@ -133,3 +133,13 @@ def test_also_under_diversity_and_caps():
     for key, probability in told.items():
         assert {key[0] // 2, key[1] // 2} == {0, 1}  # one of each group
         assert np.isclose(counts[key], probability), key
+
+
+@given(pools(), st.integers(1, 12), st.sampled_from([0.0, 0.3, 1.0]), st.integers(0, 2), st.sampled_from([0.0, 0.5]))
+def test_what_no_step_changed_is_in_the_order_of_the_score(pool, k, diversity, limit, explore):
+    n, groups, seed = pool
+    draws = np.random.default_rng(seed).random((n, 2)) if explore else None
+    rows, caps = np.arange(n, dtype=np.int32), [cap_of(groups, limit)]
+    chosen = choose(rows, k, diversity, unit_vectors(n, seed), caps, explore, draws)
+    first = min(chosen.acted.values(), default=len(chosen.places))
+    assert chosen.places[:first].tolist() == list(range(first))

@@ -54,7 +54,7 @@ def choose(
     places: list[int] = []
     propensities: list[float] = []
     acted: dict[str, int] = {}
-    first = 0  # of the open candidates, the one with the best score
+    first = first_open = 0  # the best score among all that are left, and among those that fit the caps
     for place in range(min(k, len(item_rows))):
         values = gains - diversity * nearest if diversity else gains
         preferred = int(values.argmax())
@@ -65,9 +65,11 @@ def choose(
                 break
             for cap in over.count.exceeded(int(item_rows[preferred])):
                 acted.setdefault(cap.step, place)
-        while gains[first] == -np.inf or over.mask[first]:
+        while gains[first] == -np.inf:
             first += 1
-        if best != first:
+        while gains[first_open] == -np.inf or over.mask[first_open]:
+            first_open += 1
+        if preferred != first or best != first_open:
             acted.setdefault("diversity", place)
         taken, propensity = best, 1.0
         if draws is not None:

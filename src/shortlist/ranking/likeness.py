@@ -40,7 +40,10 @@ def _units(vectors: Floats) -> Floats:
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     units = vectors / np.maximum(lengths, 1e-12)
     average = units[lengths[:, 0] > 0].mean(axis=0)
-    return np.where(lengths > 0, units, average / max(float(np.linalg.norm(average)), 1e-12)).astype(np.float32)
+    known: Floats = np.where(lengths > 0, units, average / max(float(np.linalg.norm(average)), 1e-12)).astype(
+        np.float32
+    )
+    return known
 
 
 def taken_up_vectors(sources: Iterable[Any], log: Log) -> Floats:
