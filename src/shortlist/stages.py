@@ -236,6 +236,45 @@ class Contributions(NamedTuple):
     amounts: NDArray[np.float64]
 
 
+@dataclass(frozen=True, eq=False)
+class Catalogue:
+    """A source's scores of all items, and what follows from them, worked out once.
+
+    Attributes:
+        rows: float32 (n_rows, n_items); ``nan`` = no evidence.
+        kept: whether the source gives the same value again when the same is asked.
+    """
+
+    rows: Floats
+    kept: bool = False
+
+    @cached_property
+    def n_known(self) -> NDArray[np.int64]:
+        """int64 (n_rows,): items with evidence."""
+        known: NDArray[np.int64] = self.rows.shape[1] - np.isnan(self.rows).sum(axis=1)
+        return known
+
+    @cached_property
+    def ascending(self) -> Floats:
+        """float32 (n_rows, n_items): each row in order, ``nan`` last."""
+        return np.sort(self.rows, axis=1)
+
+    @cached_property
+    def order(self) -> list[Rows]:
+        """Of each row the items with evidence, best first, ties by item row."""
+        orders = np.argsort(-self.rows, axis=1, kind="stable")
+        return [order[:n].astype(np.int32) for order, n in zip(orders, self.n_known.tolist(), strict=True)]
+
+    @cached_property
+    def moments(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """float64 (n_rows,): mean and standard deviation of the scores with evidence."""
+        n_known = np.maximum(self.n_known, 1)
+        values = np.where(np.isnan(self.rows), 0, self.rows).astype(np.float64)
+        mean = values.sum(axis=1) / n_known
+        variance = np.square(values).sum(axis=1) / n_known - mean**2
+        return mean, np.sqrt(np.maximum(variance, 1e-14 * mean**2 + 1e-30))  # float32 tells no smaller spread from none
+
+
 class Source(ABC):
     """A retriever. A subclass says how it scores the catalogue; proposing and scoring follow from that.
 
@@ -259,6 +298,11 @@ class Source(ABC):
             float32 (n_distinct, n_items) and int64 (n_queries,), the row that holds each query's scores.
         """
         return self.score_catalogue(queries), np.arange(len(queries))
+
+    def catalogue(self, queries: Queries) -> tuple[Catalogue, NDArray[np.int64]]:
+        """`distinct_scores` with what follows from them."""
+        rows, places = self.distinct_scores(queries)
+        return Catalogue(rows), places
 
     def propose(self, queries: Queries, n: int, allowed: Mask | None = None) -> list[Rows]:
         """At most n items per query, only items that the source has evidence in favour of, best first.

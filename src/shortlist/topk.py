@@ -22,16 +22,18 @@ def select_top(scores: Floats, k: int, allowed: Mask) -> Mask:
     >>> select_top(np.array([[3, 9, 9, 9]], dtype=np.float32), 2, np.array([[True, True, False, True]]))
     array([[False,  True, False,  True]])
     """
-    n_items = scores.shape[1]
-    if k >= n_items:
-        return allowed.copy()
-    masked = np.fmax(scores, LOWEST)  # fmax drops nan: whatever is allowed lies above the -inf of what is not
-    masked[~allowed] = -np.inf
-    thresholds = np.partition(masked, n_items - k, axis=1)[:, n_items - k]  # (n_rows,)
-    selected: Mask = (masked >= thresholds[:, None]) & allowed
-    surplus = selected.sum(axis=1) - k
-    for row in np.flatnonzero(surplus > 0):  # ties at the threshold: the last ones go
-        selected[row, np.flatnonzero(masked[row] == thresholds[row])[-surplus[row] :]] = False
+    selected = np.zeros(scores.shape, dtype=bool)
+    for row in range(len(scores)):
+        items = np.flatnonzero(allowed[row])  # often few of the catalogue
+        if len(items) > k:
+            values = np.fmax(scores[row, items], LOWEST)
+            threshold = np.partition(values, len(items) - k)[len(items) - k]
+            best = values >= threshold
+            surplus = int(best.sum()) - k
+            if surplus:  # ties at the threshold: the last ones go
+                best[np.flatnonzero(values == threshold)[-surplus:]] = False
+            items = items[best]
+        selected[row, items] = True
     return selected
 
 

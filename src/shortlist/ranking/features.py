@@ -58,10 +58,10 @@ class ItemFacts:
     number_names: tuple[str, ...]
 
     @cached_property
-    def profile_table(self) -> Floats:
-        """float32 (n_items, n_values + 2 n_numbers): attributes, numbers (0 = not given), 1 where a number is given."""
+    def given_numbers(self) -> Floats:
+        """float32 (n_items, 2 n_numbers): numbers (0 = not given), 1 where a number is given."""
         known = ~np.isnan(self.numbers)
-        return np.hstack([self.attributes, np.where(known, self.numbers, 0), known]).astype(np.float32)
+        return np.hstack([np.where(known, self.numbers, 0), known]).astype(np.float32)
 
     @classmethod
     def of(
@@ -223,9 +223,10 @@ class Features:
 
     def _attributes(self, queries: Queries, candidates: Candidates) -> Columns:
         rows, items, facts = candidates.query_rows, candidates.item_rows, self.item_facts
-        profile = queries.history_matrix(len(facts.profile_table)) @ facts.profile_table
+        history = queries.history_matrix(len(facts.attributes))
         n_values, n_numbers = facts.attributes.shape[1], facts.numbers.shape[1]
-        liked, sums, n_known = np.split(profile, [n_values, n_values + n_numbers], axis=1)  # (n_queries, …) each
+        liked = history @ facts.attributes  # (n_queries, n_values)
+        sums, n_known = np.split(history @ facts.given_numbers, [n_numbers], axis=1)  # (n_queries, n_numbers) each
         columns: Columns = {}
         if n_values:
             norms = np.sqrt(np.square(liked, dtype=np.float64).sum(axis=1))

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shortlist.data.log import Floats, Mask, Rows
-from shortlist.stages import NO_EVIDENCE, Candidates, Queries, Source
+from shortlist.stages import NO_EVIDENCE, Candidates, Catalogue, Queries, Source
 from shortlist.topk import select_top, top_k
 
 Weights = NDArray[np.float64]
@@ -42,7 +42,7 @@ def retrieve(
             without events only a source that reads attributes has a vote; the others would leave it no room.
     """
     tables = Tables.of(sources, queries)
-    proposed = tables.proposed(sources, n, allowed)  # (n_sources, n_queries, n_items)
+    proposed = tables.proposed(n, allowed)  # (n_sources, n_queries, n_items)
     union = np.logical_or.reduce(proposed)
     top_ups = _top_ups(union, fallback, queries, allowed, n)
     for q, items in top_ups.items():
@@ -75,36 +75,40 @@ def retrieve(
 
 @dataclass(frozen=True)
 class Tables:
-    """What every source says of the whole catalogue for a batch of queries, in one table.
+    """What every source says of the whole catalogue for a batch of queries.
 
     Attributes:
-        rows: float32 (n_rows, n_items), first the rows of one source, then those of the next; ``nan`` = no evidence.
-        places: int64 (n_sources, n_queries), the row with a source's scores for a query; several may share one.
+        sources: as many catalogues and places.
+        catalogues: of each source, the distinct ones.
+        places: int64 (n_queries,) of each source: the row of its catalogue with the scores for a query.
     """
 
-    rows: Floats
-    places: NDArray[np.int64]
+    sources: Sequence[Source]
+    catalogues: Sequence[Catalogue]
+    places: Sequence[NDArray[np.int64]]
 
     @classmethod
     def of(cls, sources: Sequence[Source], queries: Queries) -> "Tables":
-        tables = [source.distinct_scores(queries) for source in sources]
-        starts = np.cumsum([0, *(len(rows) for rows, _ in tables)])
-        return cls(
-            np.concatenate([rows for rows, _ in tables]),
-            np.stack([start + places for start, (_, places) in zip(starts.tolist(), tables, strict=False)]),
-        )
+        catalogues, places = zip(*(source.catalogue(queries) for source in sources), strict=True)
+        return cls(sources, catalogues, places)
 
-    def proposed(self, sources: Sequence[Source], n: int, allowed: Mask) -> Mask:
+    def proposed(self, n: int, allowed: Mask) -> Mask:
         """bool (n_sources, n_queries, n_items): each source's n best allowed items with evidence in favour."""
-        n_sources, n_queries = self.places.shape
-        scores = self.rows[self.places.ravel()]  # (n_sources * n_queries, n_items)
-        floors = np.repeat(np.array([source.proposes_above for source in sources], dtype=np.float32), n_queries)
-        favoured = (scores > floors[:, None]) & np.tile(allowed, (n_sources, 1))
-        return select_top(scores, n, favoured).reshape(n_sources, *allowed.shape)
+        proposed = np.zeros((len(self.sources), *allowed.shape), dtype=bool)
+        for source, catalogue, places, chosen in zip(self.sources, self.catalogues, self.places, proposed, strict=True):
+            if catalogue.kept:  # its order is known: no need to look at the whole catalogue
+                for q, row in enumerate(places.tolist()):
+                    chosen[q, _first_allowed(catalogue.order[row], allowed[q], n)] = True
+                chosen &= catalogue.rows[places] > source.proposes_above
+            else:
+                scores = catalogue.rows[places]  # (n_queries, n_items)
+                chosen[:] = select_top(scores, n, source.proposable(scores, allowed))
+        return proposed
 
     def scores(self, query_rows: NDArray[np.int64], item_rows: NDArray[np.int64]) -> Floats:
         """float32 (n, n_sources): of pairs of query and item."""
-        return np.ascontiguousarray(self.rows[self.places[:, query_rows], item_rows].T)
+        tables = zip(self.catalogues, self.places, strict=True)
+        return np.stack([catalogue.rows[places[query_rows], item_rows] for catalogue, places in tables], axis=1)
 
     def ranks(self, bounds: NDArray[np.int64], scores: Floats) -> NDArray[np.int32]:
         """int32 (n, n_sources): 1 + number of catalogue items with a higher score; n_items + 1 where it is ``nan``.
@@ -113,17 +117,16 @@ class Tables:
             bounds: int64 (n_queries + 1,): query q's pairs are ``bounds[q]:bounds[q + 1]``.
             scores: float32 (n, n_sources), of those pairs.
         """
-        ascending = np.sort(self.rows, axis=1)  # nan last
-        n_items = self.rows.shape[1]
-        n_known = n_items - np.isnan(self.rows).sum(axis=1)
+        spans = [slice(*span) for span in pairwise(bounds.tolist())]
         ranks = np.empty(scores.shape[::-1], dtype=np.int32)
-        for source, asked in enumerate(np.ascontiguousarray(scores.T)):
-            for row, (start, stop) in zip(self.places[source].tolist(), pairwise(bounds.tolist()), strict=True):
-                known, order = ascending[row, : n_known[row]], start + np.argsort(asked[start:stop])
-                ranks[source, order] = (
-                    len(known) + 1 - known.searchsorted(asked[order], side="right")
-                )  # in order: faster
-        ranks[np.isnan(scores.T)] = n_items + 1
+        for ranked, asked, catalogue, places in zip(
+            ranks, np.ascontiguousarray(scores.T), self.catalogues, self.places, strict=True
+        ):
+            for row, span in zip(places.tolist(), spans, strict=True):
+                known, order = catalogue.ascending[row, : catalogue.n_known[row]], np.argsort(asked[span])
+                higher = len(known) - known.searchsorted(asked[span][order], side="right")  # in order: faster
+                ranked[span][order] = higher + 1
+            ranked[np.isnan(asked)] = catalogue.rows.shape[1] + 1
         return np.ascontiguousarray(ranks.T)
 
     def standardised(self, query_rows: NDArray[np.int64], scores: Floats) -> Floats:
@@ -131,15 +134,25 @@ class Tables:
 
         `NO_EVIDENCE` where the score is ``nan``, at least `NO_EVIDENCE` + 1 elsewhere; 0 where all scores are equal.
         """
-        known = ~np.isnan(self.rows)
-        n_known = np.maximum(known.sum(axis=1), 1)
-        values = np.where(known, self.rows, 0).astype(np.float64)
-        mean = values.sum(axis=1) / n_known
-        variance = np.square(values).sum(axis=1) / n_known - mean**2
-        deviation = np.sqrt(np.maximum(variance, 1e-14 * mean**2 + 1e-30))  # float32 tells no smaller spread from none
-        places = self.places[:, query_rows].T  # (n, n_sources)
-        z = (scores - mean[places]) / deviation[places]
-        return np.where(np.isnan(scores), NO_EVIDENCE, np.maximum(z, NO_EVIDENCE + 1)).astype(np.float32)
+        columns = []
+        for asked, catalogue, places in zip(scores.T, self.catalogues, self.places, strict=True):
+            mean, deviation = catalogue.moments
+            z = (asked - mean[places[query_rows]]) / deviation[places[query_rows]]
+            columns.append(np.where(np.isnan(asked), NO_EVIDENCE, np.maximum(z, NO_EVIDENCE + 1)))
+        return np.stack(columns, axis=1).astype(np.float32)
+
+
+def _first_allowed(order: Rows, allowed: Mask, n: int) -> Rows:
+    """The first n allowed items of an order.
+
+    >>> _first_allowed(np.array([2, 0, 1]), np.array([True, True, False]), 1)
+    array([0])
+    """
+    head = order[: 8 * n]
+    found: Rows = head[allowed[head]]
+    if len(found) < n < len(order):
+        found = order[allowed[order]]
+    return found[:n]
 
 
 def _top_ups(union: Mask, fallback: Source, queries: Queries, allowed: Mask, n: int) -> dict[int, Rows]:

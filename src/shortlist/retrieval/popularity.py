@@ -7,11 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shortlist.data.log import Floats, Log
-from shortlist.stages import Queries, Source
+from shortlist.stages import Catalogue, Queries, Source
 
 N_CHECKPOINTS = 32
 MAX_CACHED_CELLS = 2**23
 """Counts kept for moments asked before: 64 MB."""
+MAX_KEPT_CELLS = 2**20
+"""Of lists kept by each source for moments asked before, 12 bytes each."""
 
 
 @dataclass(frozen=True)
@@ -150,6 +152,18 @@ class Popularity(Source):
     item_counts: ItemCounts
     window: float = math.inf
     half_life: float = math.inf
+    _kept: dict[int, Catalogue] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def catalogue(self, queries: Queries) -> tuple[Catalogue, NDArray[np.int64]]:
+        ticks = self.item_counts.tick_of(queries.at)
+        if not len(ticks) or (ticks != ticks[0]).any():
+            return super().catalogue(queries)
+        kept, tick = self._kept, int(ticks[0])
+        if tick not in kept:
+            if len(kept) >= max(4, MAX_KEPT_CELLS // max(self.item_counts.n_items, 1)):
+                kept.clear()
+            kept[tick] = Catalogue(self.distinct_scores(queries)[0], kept=True)
+        return kept[tick], np.zeros(len(ticks), dtype=np.int64)
 
     def distinct_scores(self, queries: Queries) -> tuple[Floats, NDArray[np.int64]]:
         ticks, places = self.item_counts.distinct_ticks(queries.at)
