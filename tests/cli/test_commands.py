@@ -18,6 +18,7 @@ NAMES = [
     "train",
     "evaluate",
     "recommend",
+    "explain",
     "rules check",
     "rules test",
     "models verify",

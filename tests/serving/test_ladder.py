@@ -14,6 +14,7 @@ from shortlist.serving.keys import Keys
 from shortlist.serving.ladder import Breaker
 from shortlist.serving.live import Live
 from shortlist.serving.metrics import Metrics
+from shortlist.serving.rules_file import RulesFile
 from shortlist.serving.service import Service
 from shortlist.serving.workers import MOST_ABANDONED, Workers
 from shortlist.stages import Source
@@ -52,7 +53,8 @@ class Harness:
     def __init__(self, folder, deadline_s=DEADLINE_S):
         self.metrics = Metrics()
         live = Live(folder, None, self.metrics)
-        self.service = Service(live, None, Workers(64, self.metrics), self.metrics, deadline_s)
+        rules = RulesFile(None, self.metrics)
+        self.service = Service(live, None, Workers(64, self.metrics), self.metrics, rules, deadline_s)
         self.app = make_app(self.service, Keys([]), local_only=False, most_at_once=256, on_startup=[])
         self.released = threading.Event()
 

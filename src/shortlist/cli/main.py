@@ -7,7 +7,20 @@ import sys
 import typer
 from rich.markup import escape
 
-from shortlist.cli import data, doctor, evaluate, events, keys, models, quickstart, recommend, rules, serve, train
+from shortlist.cli import (
+    data,
+    doctor,
+    evaluate,
+    events,
+    explain,
+    keys,
+    models,
+    quickstart,
+    recommend,
+    rules,
+    serve,
+    train,
+)
 from shortlist.cli.console import err, show
 from shortlist.errors import ShortlistError
 
@@ -23,6 +36,7 @@ app.add_typer(data.app, name="data")
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("recommend")(recommend.recommend)
+app.command("explain")(explain.explain)
 app.command("serve")(serve.serve)
 app.add_typer(rules.app, name="rules")
 app.add_typer(keys.app, name="keys")

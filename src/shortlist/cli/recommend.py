@@ -68,6 +68,9 @@ def recommend(
             metavar="FILE", help="A TOML file of rules; see `shortlist rules`.", autocompletion=completion.files
         ),
     ] = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Also say why, in a sentence; the numbers with --json or in Parquet.")
+    ] = False,
     details: Annotated[bool, typer.Option("--details", help="Also say how each answer came about.")] = False,
     everyone: Annotated[bool, typer.Option("--all", help="Every known user; needs --out.")] = False,
     out: Annotated[
@@ -92,15 +95,16 @@ def recommend(
     asked: dict[str, Any] = {
         "k": k,
         "at": None if at is None else moment(at),
-        "history": _item_ids(history, items) if history else None,
-        "include_items": _item_ids(include, items) if include else None,
-        "exclude_items": _item_ids(exclude, items) if exclude else None,
+        "history": item_ids(history, items) if history else None,
+        "include_items": item_ids(include, items) if include else None,
+        "exclude_items": item_ids(exclude, items) if exclude else None,
         "where": where,
         "filter_seen": filter_seen,
         "diversity": diversity,
         "caps": dict(map(_cap, cap)) if cap else None,
         "explore": explore,
         "rules": rules,
+        "explain": explain,
     }
     kind = fitted.user_vocabulary.kind
     ids = fitted.users["user_id"].to_list() if everyone else [typed_id(user, kind) for user in users or []]
@@ -116,7 +120,10 @@ def recommend(
         document = {"recommendations": table.to_dicts()}
         show_json(document | ({"details": answer.details.to_dicts()} if details else {}))
         return
-    show(as_text(table))
+    show(as_text(table.drop("explanation", strict=False)))
+    for row in table.to_dicts() if explain else []:
+        name = row.get("title") or row["item_id"]
+        show(f"{row['user_id']}, {row['rank']}. {name}: {row['explanation']['sentence']}")
     for row in answer.details.to_dicts():
         if details or row["reason"] or row["notes"]:
             show(f"user {row['user_id']}: {row['returned']} of {row['asked']}; " + "; ".join(_remarks(row)))
@@ -185,7 +192,7 @@ def write(path: Path, tables: Iterator[pl.DataFrame], n_users: int) -> int:
         parts = []
         for number, table in enumerate(tables):
             parts.append(Path(folder) / f"{number:06}.parquet")
-            table.write_parquet(parts[-1])
+            (table if path.suffix.lower() == ".parquet" else _with_sentences(table)).write_parquet(parts[-1])
             rows += len(table)
         whole = pl.scan_parquet(parts)
         partial = Path(folder) / path.name
@@ -204,6 +211,15 @@ def _with_titles(table: pl.DataFrame, model: Cascade) -> pl.DataFrame:
     first = ["user_id", "rank", "item_id", "title"]
     rest = [column for column in table.columns if column not in first]
     return table.join(titles, on="item_id", how="left", maintain_order="left").select(*first, *rest)
+
+
+def _with_sentences(table: pl.DataFrame) -> pl.DataFrame:
+    """Explanations, where there are any, as their sentences, for formats that hold no more."""
+    import polars as pl
+
+    if "explanation" not in table.columns:
+        return table
+    return table.with_columns(pl.col("explanation").struct.field("sentence").alias("explanation"))
 
 
 def as_text(table: pl.DataFrame) -> str:
@@ -244,7 +260,7 @@ def typed_id(text: str, kind: str) -> int | str:
     return text
 
 
-def _item_ids(texts: list[str], vocabulary: Vocabulary) -> list[int | str]:
+def item_ids(texts: list[str], vocabulary: Vocabulary) -> list[int | str]:
     """Item ids from the command line: one text is an item's id, or several with commas between them."""
     ids: list[int | str] = []
     for text in texts:
