@@ -111,13 +111,10 @@ def test_diversity_is_live(film_server, open_tab):
 
 
 def test_rules_are_live(film_server, open_tab):
-    schemas = film_server.client.get("/openapi.json").json()["components"]["schemas"]
-    if "rules" not in schemas["Recommend"]["properties"]:
-        pytest.skip("requests cannot carry rules yet")
     page = open_tab(film_server).go("#/explore?user=5")
     page.get_by_text("More settings").click()
     page.select_option("#rules", "own")
-    page.fill("#rules-text", '[[rule]]\nname = "ours"\npin = 1\nitems = [77]\n')
+    page.fill("#rules-text", '[[pin]]\nname = "ours"\nposition = 1\nitems = [77]\n')
     until(page, "document.querySelector('.row')?.dataset.id === '77'")
     assert "ours" in page.locator(".row").first.inner_text()
 
