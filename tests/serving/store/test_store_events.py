@@ -283,9 +283,17 @@ def test_an_exposure_counts_once(store):
     assert store.counts().exposures == 3
 
 
+def test_an_exposure_keeps_its_propensities(store):
+    drawn = Exposure(request_id="r1", item_ids=("a", "b"), timestamp=NOW, propensities=(0.005, 1 - 1e-9))
+    plain = Exposure(request_id="r2", item_ids=("a",), timestamp=NOW)
+    store.log_exposures([drawn, plain]).result()
+    assert store.read_exposures("", 10) == [drawn, plain]
+
+
 @pytest.mark.parametrize(
     "fault",
-    [{"request_id": ""}, {"item_ids": ("a",) * 1001}, {"item_ids": (1.5,)}, {"timestamp": None}, {"user_id": ""}],
+    [{"request_id": ""}, {"item_ids": ("a",) * 1001}, {"item_ids": (1.5,)}, {"timestamp": None}, {"user_id": ""}]
+    + [{"propensities": wrong} for wrong in ((), (0.0,), (1.5,), (float("nan"),), (0.5, 0.5))],
 )
 def test_an_exposure_that_can_never_be_stored_is_refused(store, fault):
     with pytest.raises(StoreError):
