@@ -41,7 +41,9 @@ def test_whatever_the_document_allows_is_answered_as_it_says(asked, route, mode)
     @given(case=cases)
     def ask(case):
         # Some of what fits the schema is refused: a condition that is none, 10.0 where an integer is wanted.
-        case.call_and_validate(excluded_checks=[positive_data_acceptance])
+        response = case.call()
+        if response.status_code != 413:  # many long texts: refused before they are read
+            case.validate_response(response, excluded_checks=[positive_data_acceptance])
 
     ask()
 
