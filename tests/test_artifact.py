@@ -16,7 +16,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shortlist.artifact import open_artifact, promote, promoted, prune, publish, rollback, verify, versions
+from shortlist.artifact import (
+    let_go_of_pages,
+    open_artifact,
+    promote,
+    promoted,
+    prune,
+    publish,
+    rollback,
+    verify,
+    versions,
+)
 from shortlist.errors import ArtifactError
 
 ARRAYS = {
@@ -433,3 +443,12 @@ def test_a_hundred_megabytes_are_checked_in_a_second(tmp_path):
     started = time.process_time()
     open_artifact(tmp_path / "model")
     assert time.process_time() - started < 1.0
+
+
+def test_pages_that_were_let_go_come_back(tmp_path):
+    wanted = np.arange(300_000, dtype=np.float32)
+    publish(tmp_path / "model", manifest={}, arrays={"big": wanted}, frames={}, volatile={})
+    opened = open_artifact(tmp_path / "model")
+    assert opened.arrays["big"].sum() == wanted.sum()
+    let_go_of_pages(opened.arrays)
+    assert (opened.arrays["big"] == wanted).all()

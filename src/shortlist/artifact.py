@@ -21,6 +21,7 @@ import dataclasses
 import hashlib
 import io
 import json
+import mmap
 import os
 import re
 import secrets
@@ -371,6 +372,16 @@ def rollback(path: str | os.PathLike[str]) -> str:
         raise ArtifactError(f"{model} has no version to roll back to: no other was promoted before")
     promote(model, previous)
     return previous
+
+
+def let_go_of_pages(arrays: dict[str, Array]) -> None:
+    """Take memory-mapped arrays out of this process's memory; what is read again comes back from the file by itself."""
+    for array in arrays.values():
+        owner: Any = array
+        while isinstance(owner, np.ndarray):
+            owner = owner.base
+        if isinstance(owner, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):  # Linux
+            owner.madvise(mmap.MADV_DONTNEED)
 
 
 def _open_version(folder: Path, name: str | None) -> Opened:

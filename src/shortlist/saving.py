@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from shortlist.artifact import Opened, open_artifact, publish
+from shortlist.artifact import Opened, let_go_of_pages, open_artifact, publish
 from shortlist.cascade import Cascade, FirstStage
 from shortlist.config import Config
 from shortlist.data.log import Log
@@ -103,6 +103,8 @@ def restore(opened: Opened) -> Cascade:
     try:
         model = _restore(opened)
         check_structure(model)
+        _ = model.first.features.item_facts.given_attributes  # made now, while the dense ones are at hand
+        let_go_of_pages(opened.arrays)  # the checks have read every array once; answers read far less
     except ArtifactError as error:
         raise ArtifactError(f"{opened.folder}: {error}") from error
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:

@@ -11,7 +11,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from shortlist.data.log import Floats, Log, Mask, Rows
+from shortlist.data.log import Floats, Log, Mask
 from shortlist.ranking.bias import RatingModel
 from shortlist.ranking.blend import FRESH
 from shortlist.retrieval.item_item import ItemItem
@@ -56,6 +56,11 @@ class ItemFacts:
     attributes: Floats
     numbers: Floats
     number_names: tuple[str, ...]
+
+    @cached_property
+    def given_attributes(self) -> sp.csr_matrix:
+        """The attributes as a sparse matrix (n_items, n_values): an item has few of all the values."""
+        return sp.csr_matrix(self.attributes)
 
     @cached_property
     def given_numbers(self) -> Floats:
@@ -225,12 +230,12 @@ class Features:
         rows, items, facts = candidates.query_rows, candidates.item_rows, self.item_facts
         history = queries.history_matrix(len(facts.attributes))
         n_values, n_numbers = facts.attributes.shape[1], facts.numbers.shape[1]
-        liked = history @ facts.attributes  # (n_queries, n_values)
+        liked = (history @ facts.given_attributes).toarray()  # (n_queries, n_values)
         sums, n_known = np.split(history @ facts.given_numbers, [n_numbers], axis=1)  # (n_queries, n_numbers) each
         columns: Columns = {}
         if n_values:
             norms = np.sqrt(np.square(liked, dtype=np.float64).sum(axis=1))
-            products = _row_products(liked, rows, facts.attributes, items)
+            products = _row_products(liked, rows, facts.given_attributes[items])
             columns["attribute_match"] = products / np.maximum(norms[rows], 1e-9)
         with np.errstate(invalid="ignore"):
             means = sums / n_known
@@ -287,11 +292,13 @@ class Features:
         return {"predicted_rating": self.rating_model.predict(queries, candidates.query_rows, candidates.item_rows)}
 
 
-def _row_products(left: Floats, left_rows: NDArray[np.int64], right: Floats, right_rows: Rows) -> NDArray[np.float64]:
-    """float64 (n,): the dot product of row ``left_rows[i]`` of left and row ``right_rows[i]`` of right."""
-    products = np.empty(len(left_rows))
-    rows_at_once = max(1, 2**18 // left.shape[1])  # bounds the memory where attributes have many values
-    for start in range(0, len(products), rows_at_once):
-        part = slice(start, start + rows_at_once)
-        products[part] = np.multiply(left[left_rows[part]], right[right_rows[part]], dtype=np.float64).sum(axis=1)
+def _row_products(left: Floats, left_rows: NDArray[np.int64], right: sp.csr_matrix) -> NDArray[np.float64]:
+    """float64 (n,): the dot product of row ``left_rows[i]`` of left and row i of right.
+
+    >>> _row_products(np.array([[1, 2], [3, 4]]), np.array([1, 0]), sp.csr_matrix([[0, 1], [1, 1]]))
+    array([4., 3.])
+    """
+    rows = np.repeat(np.arange(right.shape[0]), np.diff(right.indptr))
+    terms = np.multiply(left[left_rows[rows], right.indices], right.data, dtype=np.float64)
+    products: NDArray[np.float64] = np.bincount(rows, terms, right.shape[0]).astype(np.float64)
     return products
