@@ -3,12 +3,11 @@
 import shutil
 
 import pytest
-from running_server import serving
+from running_server import PATIENT, serving
 
 import quick_models
 from shortlist.saving import load
 
-PATIENT = ("--deadline-ms", "20000")
 """So that no answer is degraded on a busy machine."""
 
 FIGURES = []

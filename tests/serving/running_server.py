@@ -13,6 +13,9 @@ from typing import Any
 
 import httpx
 
+PATIENT = ("--deadline-ms", "20000")
+"""Options of a server whose answers must not be cut short on a busy machine."""
+
 PATIENCE_S = 60
 
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 import pytest
-from running_server import serving
+from running_server import PATIENT, serving
 
 from shortlist.saving import load
 from shortlist.serving.calls import Call
@@ -21,7 +21,6 @@ from shortlist.serving.keys import Bucket, Caller
 
 NEW_ID = itertools.count()
 NOW = 1_700_000_000
-PATIENT = ("--deadline-ms", "20000")
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,7 @@ import sys
 from dataclasses import replace
 
 import pytest
-from conftest import PATIENT
-from running_server import serving
+from running_server import PATIENT, serving
 from test_following import wait_until
 
 import shortlist as sl

@@ -19,7 +19,7 @@ import httpx
 import numpy as np
 import polars as pl
 import pytest
-from running_server import serving
+from running_server import PATIENT, serving
 from versions_beside import other, save_beside
 
 from quick_models import fit
@@ -29,7 +29,6 @@ from shortlist.errors import ArtifactError
 from shortlist.saving import load
 
 pytestmark = pytest.mark.soak
-PATIENT = ("--deadline-ms", "20000")
 NOW = 1_700_000_000
 
 
