@@ -159,9 +159,10 @@ def test_promotion_is_refused_where_the_version_is_worse(run, place):
     asked = ("--test", place / "test.parquet")
     done = run("models", "promote", place / "both", made["worse"], *asked)
     assert done.code == 1
-    assert f"version {made['worse']} is not promoted: it is worse: NDCG@10" in done.err
+    assert f"version {made['worse']} is not promoted: on test.parquet it is worse: NDCG@10" in done.err
     assert run("models", "list", place / "both").out.splitlines()[0] == f"{made['better']}  (current)"
-    assert run("models", "promote", place / "both", made["worse"]).code == 0
+    assert run("models", "promote", place / "both", made["worse"]).code == 1  # by what validation said of the two
+    assert run("models", "promote", place / "both", made["worse"], "--force").code == 0
     done = run("models", "promote", place / "both", made["better"], *asked)
     assert done.code == 0
     assert "better: NDCG@10" in done.err

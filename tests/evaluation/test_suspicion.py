@@ -41,8 +41,8 @@ def test_a_source_that_knows_the_test_is_suspicious():
     users, items = model.users["user_id"].to_list(), model.items["item_id"].to_list()
     honest = model.rank
 
-    def leaky(queries, allowed, k):
-        answers = honest(queries, allowed, len(items))
+    def leaky(queries, allowed, k, *word):
+        answers = honest(queries, allowed, len(items), *word)
         for q, one in enumerate(answers):
             user = users[queries.user_rows[q]]
             known = np.array([(user, items[row]) in labels for row in one.item_rows])

@@ -156,7 +156,8 @@ class _Compiler:
             column = len(self.text) if error.offset == 0 else (error.offset or 1) - 1
             position = min(self._line_start(error.lineno or 1) + column, len(self.text)) + 1
             raise QueryError(f"where, position {position}: cannot be read: {error.msg}") from None
-        except (ValueError, MemoryError, OverflowError) as error:  # lone surrogates; a parser stack that is full
+        except (ValueError, MemoryError, OverflowError, RecursionError, SystemError) as error:
+            # Lone surrogates; a parser stack that is full, which some versions of Python tell as a SystemError.
             raise QueryError(f"where: cannot be read: {error or type(error).__name__}") from None
 
     def _line_start(self, line: int) -> int:
