@@ -15,7 +15,7 @@ CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.whic
 PATIENT = ("--deadline-ms", "20000", "--poll-s", "0.1")
 
 
-@pytest.fixture(scope="package")  # playwright's event loop must be gone before other tests start theirs
+@pytest.fixture(scope="module")  # playwright's event loop must be gone before other tests start theirs
 def browser():
     if CHROMIUM is None:
         if os.environ.get("CI"):
@@ -48,7 +48,7 @@ def film_model(parts, tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def film_server(film_model, tmp_path_factory, browser):
     """A server for those who only look and rate."""
     folder = tmp_path_factory.mktemp("film-server")
