@@ -44,13 +44,13 @@ def test_somebody_new_is_made_up_by_rating(film_server, open_tab):
         n = page.locator(".history li").count()
         page.locator(".results .stars").nth(n).locator("button").nth(4).click()
         until(page, f"document.querySelectorAll('.history li').length === {n + 1}")
+    stored = page.evaluate("JSON.parse(sessionStorage.getItem('shortlist-built'))")
+    wanted = [one["item_id"] for one in film_server.recommend(history=stored, k=10)["items"]]
+    assert wanted != nobody
     until(
         page,
-        f"document.querySelector('.row')?.dataset.id !== '{nobody[0]}' || document.querySelectorAll('.tag').length",
+        f"[...document.querySelectorAll('.row')].map(row => Number(row.dataset.id)).join() === '{','.join(map(str, wanted))}'",
     )
-    page.wait_for_load_state("networkidle")
-    stored = page.evaluate("JSON.parse(sessionStorage.getItem('shortlist-built'))")
-    assert rows(page) == [one["item_id"] for one in film_server.recommend(history=stored, k=10)["items"]] != nobody
     page.locator(".history button").first.click()
     until(page, "document.querySelectorAll('.history li').length === 2")
 
