@@ -47,10 +47,8 @@ def test_somebody_new_is_made_up_by_rating(film_server, open_tab):
     stored = page.evaluate("JSON.parse(sessionStorage.getItem('shortlist-built'))")
     wanted = [one["item_id"] for one in film_server.recommend(history=stored, k=10)["items"]]
     assert wanted != nobody
-    until(
-        page,
-        f"[...document.querySelectorAll('.row')].map(row => Number(row.dataset.id)).join() === '{','.join(map(str, wanted))}'",
-    )
+    shown = "[...document.querySelectorAll('.row')].map(row => Number(row.dataset.id)).join()"
+    until(page, f"{shown} === '{','.join(map(str, wanted))}'")
     page.locator(".history button").first.click()
     until(page, "document.querySelectorAll('.history li').length === 2")
 
