@@ -9,11 +9,11 @@ PICTURES = {"page-explore": ("#/explore?user=24&k=5", 940), "page-quality": ("#/
 
 
 def main(folder: Path) -> None:
+    from conftest import CHROMIUM, Tab
     from invented import films, small_model
     from playwright.sync_api import sync_playwright
     from running_server import serving
 
-    from conftest import CHROMIUM, Tab
     from shortlist.data.split import split
     from shortlist.evaluation.protocol import evaluate
     from shortlist.reports import KeptReport, keep_report
