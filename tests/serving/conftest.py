@@ -3,12 +3,11 @@
 import shutil
 
 import pytest
+from ladder_harness import Harness
 from running_server import PATIENT, serving
 
 import quick_models
 from shortlist.saving import load
-
-"""So that no answer is degraded on a busy machine."""
 
 FIGURES = []
 
@@ -34,6 +33,15 @@ def saved(tmp_path_factory):
 @pytest.fixture(scope="session")
 def model(saved):
     return load(saved)
+
+
+@pytest.fixture
+def harness(saved):
+    """The server's inside, without HTTP, with stages that can be made to fail."""
+    made = Harness(saved)
+    yield made
+    made.released.set()
+    made.service.workers.stop()
 
 
 @pytest.fixture

@@ -4,17 +4,9 @@ import threading
 
 import msgspec
 import pytest
-from test_ladder import DEADLINE_S, SLACK_S, Harness, fail
+from ladder_harness import DEADLINE_S, SLACK_S, fail
 
 from shortlist.explaining.explainer import Explainer
-
-
-@pytest.fixture
-def harness(saved):
-    made = Harness(saved)
-    yield made
-    made.released.set()
-    made.service.workers.stop()
 
 
 def test_an_answer_is_explained_as_the_library_does(server):
