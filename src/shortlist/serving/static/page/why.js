@@ -14,19 +14,22 @@ export async function parts(place, item, told, signal) {
 
 function retrieval(why, told) {
   if (!why.sources?.length) return null;
-  const rows = why.sources.map((source) => h("tr", {},
-    h("th", { scope: "row" }, h(`span.dot.s${told.sources.indexOf(source.source)}`, { "aria-hidden": "true" }), source.source),
-    h("td.n", {}, source.rank ? ordinal(source.rank) : "–"),
-    h("td.n", {}, number(source.score)),
-    h("td", {}, source.proposed ? "proposed it" : "scored it", (source.because ?? []).length > 0 && because(source.because))));
+  const rows = why.sources.flatMap((source) => [
+    h("tr", {},
+      h("th", { scope: "row" }, h(`span.dot.s${told.sources.indexOf(source.source)}`, { "aria-hidden": "true" }), source.source),
+      h("td.n", {}, source.rank ? ordinal(source.rank) : "–"),
+      h("td.n", {}, number(source.score)),
+      h("td", {}, source.proposed ? "proposed it" : "scored it")),
+    because(source.because ?? [])]);
   return h("section", {}, h("h3", {}, "Stage 1: who found it"),
     h("div.scroll", { tabindex: "0", role: "region", "aria-label": "Sources" }, h("table", {}, h("thead", {}, h("tr", {}, ["Source", "Place in the catalogue", "Its score", ""].map((text, at) => h("th", { scope: "col", class: at === 1 || at === 2 ? "n" : null }, text || h("span.hidden", {}, "What it did"))))), h("tbody", {}, rows))));
 }
 
+/** A row of its own, so that titles have room on a phone too. */
 function because(list) {
   const shown = list.filter((one) => one.share >= 0.01).slice(0, 3);
   if (!shown.length) return null;
-  return h("span.because", {}, " because of ", shown.map((one, at) => [at ? ", " : "", h("a", { href: itemLink(one.item_id) }, titleOf(one.item_id)), ` (${percent(one.share)})`]));
+  return h("tr.because", {}, h("td", { colspan: 4 }, "because of ", shown.map((one, at) => [at ? ", " : "", h("a", { href: itemLink(one.item_id) }, titleOf(one.item_id)), ` (${percent(one.share)})`])));
 }
 
 function ranking(why) {
