@@ -28,9 +28,7 @@ tables = st.integers(1, 12).flatmap(
 )
 
 
-@settings(max_examples=400, deadline=None)
-@given(table=tables, k=st.integers(1, 15))
-def test_the_selection_is_that_of_sorting(table, k):
+def check_selection(table, k):
     scores = np.array([row for row, _ in table], dtype=np.float32)
     allowed = np.array([mask for _, mask in table])
     given_scores, given_mask = scores.copy(), allowed.copy()
@@ -39,6 +37,19 @@ def test_the_selection_is_that_of_sorting(table, k):
         assert set(np.flatnonzero(selected[row])) == set(best_by_sorting(scores[row], k, allowed[row]))
     np.testing.assert_array_equal(scores, given_scores)
     np.testing.assert_array_equal(allowed, given_mask)
+
+
+@settings(max_examples=400, deadline=None)
+@given(table=tables, k=st.integers(1, 15))
+def test_the_selection_is_that_of_sorting(table, k):
+    check_selection(table, k)
+
+
+@pytest.mark.soak
+@settings(max_examples=10_000, deadline=None)
+@given(table=tables, k=st.integers(1, 15))
+def test_ten_thousand_selections_are_those_of_sorting(table, k):
+    check_selection(table, k)
 
 
 @settings(max_examples=200, deadline=None)

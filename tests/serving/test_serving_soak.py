@@ -310,6 +310,18 @@ def test_rollback_is_one_quick_command(model, model_dir, note):
     assert artifact.versions(model_dir)[0] == first
 
 
+def test_scrapes_of_the_metrics(server, note):
+    """Test 44: after some answers."""
+    for user in range(1, 101):
+        server.client.post("/v1/recommend", json={"user_id": user, "k": 5})
+    taken = []
+    for _ in range(200):
+        begin = time.perf_counter()
+        assert "shortlist_" in server.client.get("/metrics").text
+        taken.append(1000 * (time.perf_counter() - begin))
+    note("p99 of a scrape of the metrics, ms", round(float(np.quantile(taken, 0.99)), 1))
+
+
 def test_everything_the_document_allows_five_hundred_times(note):
     """Test 35: no status above 499, no answer outside its schema."""
     root = Path(__file__).parents[2]
