@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import ExitStack
 from itertools import groupby
 from typing import Any
 
@@ -211,13 +212,14 @@ class SqlStore(Store):
 
     def _commit(self, works: Sequence[tuple[Event, ...] | Change]) -> list[Any]:
         """One transaction, on the writer's thread."""
-        with self._database.write() as connection:
-            changes = Changes(connection, self._identity)
-            results = [result for _, group in groupby(works, type) for result in _results(changes, list(group))]
-            changes.finish()
-        self._identity = changes.identity
-        if self._cache is not None:
-            self._cache.forget(changes.users)
+        with ExitStack() as after_commit:
+            with self._database.write() as connection:
+                changes = Changes(connection, self._identity)
+                results = [result for _, group in groupby(works, type) for result in _results(changes, list(group))]
+                changes.finish()
+                if self._cache is not None:
+                    after_commit.enter_context(self._cache.changing(changes.users))
+            self._identity = changes.identity
         self._deleted |= changes.deleted
         return results
 
