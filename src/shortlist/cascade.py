@@ -13,31 +13,29 @@ from numpy.typing import NDArray
 
 from shortlist import answers
 from shortlist.config import Config, Target
-from shortlist.data.columns import to_polars
 from shortlist.data.log import DAY, Floats, Log, Mask, Rows
 from shortlist.data.vocabulary import Vocabulary
-from shortlist.data.where import where_mask
-from shortlist.errors import DataError, QueryError
+from shortlist.errors import QueryError
 from shortlist.explaining import asking
 from shortlist.explaining.explainer import Explainer
 from shortlist.explaining.explanation import Explanation
 from shortlist.explaining.sentences import language_of
+from shortlist.filters import Filters
+from shortlist.predicting import predict_ratings
 from shortlist.ranking.caps import Cap, Count, groups_of, parse_caps
 from shortlist.ranking.draws import seeds, today
-from shortlist.ranking.factorization import RatingFactorization
 from shortlist.ranking.features import Features
 from shortlist.ranking.likeness import likeness_vectors, taken_up_vectors
 from shortlist.ranking.rerank import ActingRules, LastWord, More, parse_dial, rerank
-from shortlist.requests import Events, History, Request, Users, parse_ids, parse_k, parse_request, parse_times
+from shortlist.requests import Events, History, Request, Users, parse_k, parse_request
 from shortlist.retrieval.content import Content
-from shortlist.retrieval.item_item import ItemItem
 from shortlist.retrieval.merge import retrieve
 from shortlist.retrieval.popularity import Popularity
 from shortlist.rules.acting import Acting, moment_of
 from shortlist.rules.binding import BoundRules, bind
 from shortlist.rules.parsing import Rules, to_rules
-from shortlist.stages import QUERIES_AT_ONCE, Candidates, Queries, Ranker, Source, stored_queries
-from shortlist.topk import top_k
+from shortlist.similarity import similar_items
+from shortlist.stages import Candidates, Queries, Ranker, Source
 
 MOST_BOUND = 8
 
@@ -155,6 +153,11 @@ class Cascade:
         )
 
     @cached_property
+    def filters(self) -> Filters:
+        """What ``include_items``, ``exclude_items`` and ``where`` leave of the catalogue."""
+        return Filters(self.items, self.item_vocabulary)
+
+    @cached_property
     def item_vocabulary(self) -> Vocabulary:
         return Vocabulary(self.items["item_id"])
 
@@ -226,7 +229,7 @@ class Cascade:
             raise QueryError(f"filter_seen: expected True, False or None, got {filter_seen!r}")
         language = language_of(explain) if explain else None
         request = self.request(users, at, history)
-        allowed = self.allowed_items(include_items, exclude_items, where)
+        allowed = self.filters.allowed(include_items, exclude_items, where)
         filter_seen = self.filter_seen if filter_seen is None else filter_seen
         acting = self.acting_rules(rules, at)
         word = self.last_word(request, at, diversity=diversity, caps=caps, explore=explore, rules=acting)
@@ -278,7 +281,7 @@ class Cascade:
         words, k = language_of(language), parse_k(k)
         request = self.request([user], at, history)
         seen = request.seen if (self.filter_seen if filter_seen is None else filter_seen) else None
-        allowed = allowed_masks(self.allowed_items(), 1, seen)
+        allowed = allowed_masks(self.filters.allowed(), 1, seen)
         if items is not None:
             item_ids, rows = asking.known_rows(self, items)
             found = asking.explain_items(self, self.explainer, request.queries, rows, allowed, words)
@@ -505,44 +508,6 @@ class Cascade:
             added=added,
         )
 
-    def allowed_items(
-        self,
-        include_items: Iterable[Any] | None = None,
-        exclude_items: Iterable[Any] | None = None,
-        where: str | None = None,
-    ) -> Mask:
-        """bool (n_items,): what the filters leave, the same for every user."""
-        allowed = np.ones(len(self.items), dtype=bool)
-        if include_items is not None:
-            allowed = np.zeros(len(self.items), dtype=bool)
-            allowed[self._item_rows(include_items, "include_items")] = True
-        if exclude_items is not None:
-            allowed[self._item_rows(exclude_items, "exclude_items")] = False
-        if where is not None:
-            allowed &= self._where_mask(where)
-        return allowed
-
-    def _item_rows(self, item_ids: Iterable[Any], argument: str) -> Rows:
-        if isinstance(item_ids, str | bytes) or not hasattr(item_ids, "__iter__"):
-            raise QueryError(f"{argument}: expected a list of item ids, got {item_ids!r}")
-        rows = self.item_vocabulary.rows(parse_ids(item_ids, argument))
-        return rows[rows >= 0]
-
-    def _where_mask(self, where: str) -> Mask:
-        if not isinstance(where, str):
-            raise QueryError(f"where: expected a condition as text, got {where!r}")
-        cache = self._where_cache
-        if where not in cache:
-            mask = where_mask(where, self.items)
-            if len(cache) >= 256:
-                cache.clear()
-            cache[where] = mask
-        return cache[where]
-
-    @cached_property
-    def _where_cache(self) -> dict[str, Mask]:
-        return {}
-
     @property
     def predicts_ratings(self) -> bool:
         return self.first.features.rating_model is not None
@@ -569,32 +534,7 @@ class Cascade:
         Raises:
             QueryError: the model has no source that compares items.
         """
-        k = parse_k(k)
-        item_ids = parse_ids(items, "items")
-        rows = self.item_vocabulary.rows(item_ids)
-        known = np.flatnonzero(rows >= 0)
-        scores = self._similarity(rows[known])  # (n_known, n_items)
-        allowed = ~np.isnan(scores)
-        allowed[np.arange(len(known)), rows[known]] = False
-        best = top_k(scores, k, allowed)
-        return answers.similar_table(
-            [item_ids[i] for i in known], best, [scores[i][b] for i, b in enumerate(best)], self.items["item_id"]
-        )
-
-    def _similarity(self, rows: Rows) -> Floats:
-        """float32 (n, n_items); ``nan`` = nothing in common."""
-        sources: dict[str, Source] = {source.name: source for source in self.first.sources}
-        for name in ("ease", "covisitation"):
-            source = sources.get(name)
-            if isinstance(source, ItemItem):
-                similarity = source.matrix[rows].toarray()
-                return np.where(similarity > 0, similarity, np.nan).astype(np.float32)
-        for source in sources.values():
-            vectors = getattr(source, "item_vectors", None)
-            if vectors is not None:
-                units = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-                return np.asarray(units[rows] @ units.T, dtype=np.float32)
-        raise QueryError(f"similar_items: none of the sources ({', '.join(sources)}) compares items")
+        return similar_items(self, items, k)
 
     def predict_ratings(self, frame: Any, at_least: float | None = None) -> pl.DataFrame:
         """The table with a column ``predicted_rating`` added (Float32, never null).
@@ -611,40 +551,7 @@ class Cascade:
             QueryError: the model was trained without ratings, a row has no time, or the rating model knows no
                 probabilities.
         """
-        model = self.first.features.rating_model
-        if model is None:
-            raise QueryError(
-                "predict_ratings: the model has no rating model; its data had no ratings, or none was asked for"
-            )
-        if at_least is not None and not isinstance(model, RatingFactorization):
-            raise QueryError(
-                "predict_ratings: at_least: only the rating model 'factorization' knows probabilities, this one is "
-                f"{self.config.ranking.rating_model!r}"
-            )
-        table = to_polars(frame, "ratings to predict")
-        for name in ("user_id", "item_id"):
-            if name not in table.columns:
-                raise DataError(f"ratings to predict: column {name!r} is missing; there are {', '.join(table.columns)}")
-        users = self.user_vocabulary.rows(table["user_id"])
-        items = self.item_vocabulary.rows(table["item_id"])
-        timed = "timestamp" in table.columns
-        at = np.full(len(table), self.log.end, dtype=np.int64)
-        if timed:
-            at = parse_times(table["timestamp"], self.log.in_seconds, "ratings to predict")
-        predicted, probable = np.empty((2, len(table)), dtype=np.float32)
-        asked, query_rows = np.unique(np.stack([users, at], axis=1), axis=0, return_inverse=True)
-        order = np.argsort(query_rows, kind="stable")
-        for start in range(0, len(asked), QUERIES_AT_ONCE):
-            stop = min(start + QUERIES_AT_ONCE, len(asked))
-            block = asked[start:stop]
-            queries = stored_queries(self.log, block[:, 0].astype(np.int32), block[:, 1], strictly_before=timed)
-            rows = order[slice(*np.searchsorted(query_rows, [start, stop], sorter=order))]
-            pairs = query_rows[rows] - start, items[rows]
-            predicted[rows] = model.predict(queries, *pairs)
-            if at_least is not None and isinstance(model, RatingFactorization):
-                probable[rows] = model.probabilities(queries, *pairs, at_least)
-        table = table.with_columns(pl.Series("predicted_rating", predicted))
-        return table if at_least is None else table.with_columns(pl.Series("probability", probable))
+        return predict_ratings(self, frame, at_least)
 
     def save(self, path: str | Path, promote: bool = True) -> Path:
         """Publish the model under a directory.

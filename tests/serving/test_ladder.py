@@ -16,7 +16,7 @@ from shortlist.serving.workers import MOST_ABANDONED, Workers
 def retrieval_order(model, user, k, where=None):
     """The shortlist's own order, worked out by the library."""
     request = model.request([user])
-    allowed = model.allowed_items(where=where)[None].copy()
+    allowed = model.filters.allowed(where=where)[None].copy()
     allowed[0, request.seen.item_rows] = False
     rows = model.shortlist(request.queries, allowed, k, model.config.retrieval.candidates).item_rows
     return [model.known_items[row] for row in rows[:k]]

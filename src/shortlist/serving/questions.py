@@ -54,11 +54,11 @@ def question_of(bundle: Bundle, store: Store | None, body: Recommend | Rank, rul
     stored, failed = stored_history(store, body.user_id)
     request = request_of(bundle, stored, body)
     if isinstance(body, Rank):
-        allowed = model.allowed_items(include_items=body.items)
+        allowed = model.filters.allowed(include_items=body.items)
         k = max(1, int(allowed.sum()))
         n = max(k, model.config.retrieval.candidates)
         return Question(request, allowed[None], k, n, failed, language=language)
-    allowed = model.allowed_items(body.include_items, body.exclude_items, body.where)
+    allowed = model.filters.allowed(body.include_items, body.exclude_items, body.where)
     filter_seen = model.filter_seen if body.filter_seen is None else body.filter_seen
     masks = allowed_masks(allowed, 1, request.seen if filter_seen else None)
     acting = live_rules(model, rules, body.at) if body.rules is None else model.acting_rules(body.rules, body.at)
