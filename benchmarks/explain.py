@@ -17,9 +17,9 @@ import msgspec
 import numpy as np
 
 import shortlist as sl
-from shortlist.cascade import allowed_masks
 from shortlist.explaining.asking import explain_answer
 from shortlist.explaining.sentences import language_of
+from shortlist.filters import allowed_masks
 
 
 def milliseconds(work, repeats=3):

@@ -23,7 +23,7 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
 import numpy as np  # noqa: E402
 
 import shortlist as sl  # noqa: E402
-from shortlist.cascade import allowed_masks  # noqa: E402
+from shortlist.filters import allowed_masks  # noqa: E402
 from shortlist.ranking.rerank import rerank  # noqa: E402
 
 K, N = 20, 200

@@ -9,9 +9,9 @@ import polars as pl
 
 from shortlist.data.log import Floats, Rows
 from shortlist.explaining.explanation import Explanation
+from shortlist.stages import Ranked
 
 if TYPE_CHECKING:
-    from shortlist.cascade import Ranked
     from shortlist.requests import Request
 
 FALLBACK = "fallback"
@@ -32,7 +32,7 @@ def id_series(name: str, ids: Sequence[Any], like: pl.DataType) -> pl.Series:
 
 
 def to_table(
-    user_ids: pl.Series, ranked: list["Ranked"], item_ids: pl.Series, source_names: tuple[str, ...], *, ratings: bool
+    user_ids: pl.Series, ranked: list[Ranked], item_ids: pl.Series, source_names: tuple[str, ...], *, ratings: bool
 ) -> pl.DataFrame:
     """The recommendations as a long table; see `Cascade.recommend` for the columns.
 
@@ -97,14 +97,14 @@ def _gather(series: pl.Series, rows: Any) -> pl.Series:
     return gathered
 
 
-def retrieval_ranks(one: "Ranked") -> Any:
+def retrieval_ranks(one: Ranked) -> Any:
     """The place of each item in its query's shortlist, from 1."""
     offsets = one.candidates.offsets
     first = offsets[np.searchsorted(offsets, one.places, side="right") - 1]
     return one.places - first + 1
 
 
-def _sources(ranked: list["Ranked"], names: tuple[str, ...]) -> pl.Series:
+def _sources(ranked: list[Ranked], names: tuple[str, ...]) -> pl.Series:
     """Who proposed each item. Few combinations occur, so each one's list is made once."""
     bits = 1 << np.arange(len(names))
     codes = _joined([one.candidates.proposers[one.places] @ bits for one in ranked], np.int64)
@@ -114,7 +114,7 @@ def _sources(ranked: list["Ranked"], names: tuple[str, ...]) -> pl.Series:
 
 
 def to_details(
-    request: "Request", user_ids: pl.Series, ranked: list["Ranked"], k: int, n_allowed: list[int], n_items: int
+    request: "Request", user_ids: pl.Series, ranked: list[Ranked], k: int, n_allowed: list[int], n_items: int
 ) -> pl.DataFrame:
     """One row per query; see `Answer`."""
     returned = [len(one.item_rows) for one in ranked]

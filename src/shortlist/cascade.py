@@ -20,69 +20,22 @@ from shortlist.explaining import asking
 from shortlist.explaining.explainer import Explainer
 from shortlist.explaining.explanation import Explanation
 from shortlist.explaining.sentences import language_of
-from shortlist.filters import Filters
+from shortlist.filters import Filters, allowed_masks
+from shortlist.first_stage import FirstStage
 from shortlist.predicting import predict_ratings
 from shortlist.ranking.caps import Cap, Count, groups_of, parse_caps
 from shortlist.ranking.draws import seeds, today
-from shortlist.ranking.features import Features
 from shortlist.ranking.likeness import likeness_vectors, taken_up_vectors
 from shortlist.ranking.rerank import ActingRules, LastWord, More, parse_dial, rerank
 from shortlist.requests import Events, History, Request, Users, parse_k, parse_request
 from shortlist.retrieval.content import Content
-from shortlist.retrieval.merge import retrieve
-from shortlist.retrieval.popularity import Popularity
 from shortlist.rules.acting import Acting, moment_of
 from shortlist.rules.binding import BoundRules, bind
 from shortlist.rules.parsing import Rules, to_rules
 from shortlist.similarity import similar_items
-from shortlist.stages import Candidates, Queries, Ranker, Source
+from shortlist.stages import Candidates, Queries, Ranked, Ranker
 
 MOST_BOUND = 8
-
-
-@dataclass(frozen=True)
-class FirstStage:
-    """Stage 1 with the features that stage 2 reads from it, all fitted on one log.
-
-    Attributes:
-        sources: the retrievers, in the order of the candidates' columns.
-        fallback: all-time popularity; tops up where the sources have too little evidence.
-        features: turns candidates into rows.
-        new_share: of the candidates' places, kept for items without events.
-    """
-
-    sources: tuple[Source, ...]
-    fallback: Popularity
-    features: Features
-    new_share: float = 0.0
-
-    def retrieve(self, queries: Queries, allowed: Mask, n: int) -> Candidates:
-        """n candidates per query, see `shortlist.retrieval.merge.retrieve`."""
-        weights = self.features.weights_of(queries)
-        return retrieve(self.sources, self.fallback, queries, allowed, n, weights, self.new_share)
-
-
-class Ranked(NamedTuple):
-    """One query's answer in row numbers, best first.
-
-    Attributes:
-        item_rows: int32 (n,).
-        scores: float64 (n,), ``nan`` below the ranked candidates, where the retrieval order goes on.
-        places: int64 (n,), position of each in ``candidates``: its retrieval rank is one more than that.
-        candidates: the shortlist it was chosen from.
-        predicted_ratings: float32 (n,) or ``None`` where nothing predicts ratings.
-        propensities, marks, acted, notes: see `shortlist.ranking.rerank.Reranked`.
-    """
-
-    item_rows: Rows
-    scores: NDArray[np.float64]
-    places: NDArray[np.int64]
-    candidates: Candidates
-    predicted_ratings: Floats | None
-    propensities: NDArray[np.float64] | None = None
-    marks: list[tuple[str, ...]] | None = None
-    acted: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
 
 
 class Answer(NamedTuple):
@@ -98,19 +51,6 @@ class Answer(NamedTuple):
 
     table: pl.DataFrame
     details: pl.DataFrame
-
-
-def allowed_masks(allowed: Mask, n: int, seen: Queries | None) -> Mask:
-    """bool (n, n_items): what each of n queries may be recommended.
-
-    Args:
-        allowed: bool (n_items,), the same for all.
-        seen: n histories whose items are left out; ``None`` = they are not.
-    """
-    masks = np.repeat(allowed[None], n, axis=0)
-    if seen is not None:
-        masks[seen.event_queries, seen.item_rows] = False
-    return masks
 
 
 @dataclass(frozen=True, eq=False)
@@ -283,8 +223,10 @@ class Cascade:
         seen = request.seen if (self.filter_seen if filter_seen is None else filter_seen) else None
         allowed = allowed_masks(self.filters.allowed(), 1, seen)
         if items is not None:
-            item_ids, rows = asking.known_rows(self, items)
-            found = asking.explain_items(self, self.explainer, request.queries, rows, allowed, words)
+            item_ids, rows = asking.known_rows(self.item_vocabulary, items)
+            found = asking.explain_items(
+                self.first, self.config.retrieval.candidates, self.explainer, request.queries, rows, allowed, words
+            )
             return dict(zip(item_ids, found, strict=True))
         (ranked,) = self.rank(request.queries, allowed, k)
         found = asking.explain_answer(self.explainer, request.queries, ranked, words)
@@ -293,7 +235,7 @@ class Cascade:
     @cached_property
     def explainer(self) -> Explainer:
         """Explains answers; see `shortlist.explaining`."""
-        return asking.explainer_of(self)
+        return asking.explainer_of(self.items, self.first, self.ranker, self.log)
 
     def last_word(
         self,
@@ -534,7 +476,7 @@ class Cascade:
         Raises:
             QueryError: the model has no source that compares items.
         """
-        return similar_items(self, items, k)
+        return similar_items(self.first.sources, self.item_vocabulary, self.items["item_id"], items, k)
 
     def predict_ratings(self, frame: Any, at_least: float | None = None) -> pl.DataFrame:
         """The table with a column ``predicted_rating`` added (Float32, never null).
@@ -551,7 +493,8 @@ class Cascade:
             QueryError: the model was trained without ratings, a row has no time, or the rating model knows no
                 probabilities.
         """
-        return predict_ratings(self, frame, at_least)
+        model = self.first.features.rating_model
+        return predict_ratings(model, self.user_vocabulary, self.item_vocabulary, self.log, frame, at_least)
 
     def save(self, path: str | Path, promote: bool = True) -> Path:
         """Publish the model under a directory.

@@ -1,4 +1,4 @@
-"""What the filters of a query leave of the catalogue, the same for every user."""
+"""What may be recommended: what a query's filters leave of the catalogue, less what each user has seen."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -11,6 +11,7 @@ from shortlist.data.vocabulary import Vocabulary
 from shortlist.data.where import where_mask
 from shortlist.errors import QueryError
 from shortlist.requests import parse_ids
+from shortlist.stages import Queries
 
 MOST_CONDITIONS = 256
 """Answers to so many conditions are kept."""
@@ -69,3 +70,16 @@ class Filters:
                 self._met.clear()
             self._met[where] = mask
         return self._met[where]
+
+
+def allowed_masks(allowed: Mask, n: int, seen: Queries | None) -> Mask:
+    """bool (n, n_items): what each of n queries may be recommended.
+
+    Args:
+        allowed: bool (n_items,), the same for all.
+        seen: n histories whose items are left out; ``None`` = they are not.
+    """
+    masks = np.repeat(allowed[None], n, axis=0)
+    if seen is not None:
+        masks[seen.event_queries, seen.item_rows] = False
+    return masks

@@ -12,10 +12,11 @@ import msgspec
 import numpy as np
 
 from shortlist.artifact import Opened, let_go_of_pages, open_artifact, publish
-from shortlist.cascade import Cascade, FirstStage
+from shortlist.cascade import Cascade
 from shortlist.config import Config
 from shortlist.data.log import Log
 from shortlist.errors import ArtifactError
+from shortlist.first_stage import FirstStage
 from shortlist.packing import pack, unpack
 from shortlist.ranking.bias import RatingBias, RatingModel
 from shortlist.ranking.blend import Blend

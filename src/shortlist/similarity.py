@@ -1,34 +1,34 @@
 """Items like an item."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import polars as pl
 
 from shortlist import answers
 from shortlist.data.log import Floats, Rows
+from shortlist.data.vocabulary import Vocabulary
 from shortlist.errors import QueryError
 from shortlist.requests import parse_ids, parse_k
 from shortlist.retrieval.item_item import ItemItem
 from shortlist.stages import Source
 from shortlist.topk import top_k
 
-if TYPE_CHECKING:
-    from shortlist.cascade import Cascade
 
-
-def similar_items(model: "Cascade", items: Any, k: int) -> pl.DataFrame:
+def similar_items(
+    sources: tuple[Source, ...], vocabulary: Vocabulary, catalogue: pl.Series, items: Any, k: int
+) -> pl.DataFrame:
     """See `Cascade.similar_items`."""
     k = parse_k(k)
     item_ids = parse_ids(items, "items")
-    rows = model.item_vocabulary.rows(item_ids)
+    rows = vocabulary.rows(item_ids)
     known = np.flatnonzero(rows >= 0)
-    scores = similarities(model.first.sources, rows[known])  # (n_known, n_items)
+    scores = similarities(sources, rows[known])  # (n_known, n_items)
     allowed = ~np.isnan(scores)
     allowed[np.arange(len(known)), rows[known]] = False
     best = top_k(scores, k, allowed)
     return answers.similar_table(
-        [item_ids[i] for i in known], best, [scores[i][b] for i, b in enumerate(best)], model.items["item_id"]
+        [item_ids[i] for i in known], best, [scores[i][b] for i, b in enumerate(best)], catalogue
     )
 
 

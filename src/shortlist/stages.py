@@ -384,3 +384,26 @@ def stored_queries(log: Log, user_rows: Rows, at: Times, *, strictly_before: boo
         log.ratings[events],
         log.weights[events],
     )
+
+
+class Ranked(NamedTuple):
+    """One query's answer in row numbers, best first.
+
+    Attributes:
+        item_rows: int32 (n,).
+        scores: float64 (n,), ``nan`` below the ranked candidates, where the retrieval order goes on.
+        places: int64 (n,), position of each in ``candidates``: its retrieval rank is one more than that.
+        candidates: the shortlist it was chosen from.
+        predicted_ratings: float32 (n,) or ``None`` where nothing predicts ratings.
+        propensities, marks, acted, notes: see `shortlist.ranking.rerank.Reranked`.
+    """
+
+    item_rows: Rows
+    scores: NDArray[np.float64]
+    places: NDArray[np.int64]
+    candidates: Candidates
+    predicted_ratings: Floats | None
+    propensities: NDArray[np.float64] | None = None
+    marks: list[tuple[str, ...]] | None = None
+    acted: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()

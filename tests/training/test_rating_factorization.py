@@ -393,9 +393,7 @@ def test_the_cascade_tells_how_probable_a_rating_is(dataset):
     expected = cascade.first.features.rating_model.probabilities(queries, *rows, 4)
     assert told["probability"].to_numpy().tobytes() == expected.tobytes()
     biases = sl.train(dataset, "window", {"preset": "fast", "threads": 1, "ranking": {"ranker": "fusion"}})
-    with pytest.raises(
-        QueryError, match="only the rating model 'factorization' knows probabilities, this one is 'bias'"
-    ):
+    with pytest.raises(QueryError, match="only the rating model 'factorization' knows probabilities; train with"):
         biases.predict_ratings(pairs, at_least=4)
 
 

@@ -2,32 +2,31 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import polars as pl
 
-from shortlist.data.log import Mask, Rows
+from shortlist.data.log import Log, Mask, Rows
+from shortlist.data.vocabulary import Vocabulary
 from shortlist.errors import QueryError
 from shortlist.explaining.explainer import Explainer
 from shortlist.explaining.explanation import Explanation
 from shortlist.explaining.sentences import Language
+from shortlist.first_stage import FirstStage
 from shortlist.requests import parse_ids
-from shortlist.stages import Candidates, Queries
-
-if TYPE_CHECKING:
-    from shortlist.cascade import Cascade, Ranked
+from shortlist.stages import Candidates, Queries, Ranked, Ranker
 
 
-def explainer_of(model: "Cascade") -> Explainer:
+def explainer_of(items: pl.DataFrame, first: FirstStage, ranker: Ranker, log: Log) -> Explainer:
     """What explains a model's answers; made once for each model."""
-    ratings, first = model.log.ratings, model.first
-    rated = ratings[~np.isnan(ratings)]
+    rated = log.ratings[~np.isnan(log.ratings)]
     bounds = (float(rated.min()), float(rated.max())) if len(rated) else (0.0, 0.0)
-    return Explainer(model.items, first.sources, first.features, model.ranker, bounds, model.log.in_seconds)
+    return Explainer(items, first.sources, first.features, ranker, bounds, log.in_seconds)
 
 
 def explain_answer(
-    explainer: Explainer, query: Queries, ranked: "Ranked", language: Language, until: float = np.inf
+    explainer: Explainer, query: Queries, ranked: Ranked, language: Language, until: float = np.inf
 ) -> list[Explanation]:
     """One explanation per row of an answer; see `Explainer.explain`.
 
@@ -41,11 +40,18 @@ def explain_answer(
 
 
 def explain_items(
-    model: "Cascade", explainer: Explainer, query: Queries, rows: Rows, allowed: Mask, language: Language
+    first: FirstStage,
+    n: int,
+    explainer: Explainer,
+    query: Queries,
+    rows: Rows,
+    allowed: Mask,
+    language: Language,
 ) -> list[Explanation]:
     """One explanation per item, whether it would be recommended or not.
 
     Args:
+        n: candidates that stage 1 proposes.
         query: one.
         rows: int32 (n,), each once.
         allowed: bool (1, n_items), what could be recommended: only that do sources propose.
@@ -54,22 +60,22 @@ def explain_items(
         return []
     asked = np.zeros_like(allowed)
     asked[0, rows] = True
-    found = model.first.retrieve(query, asked, len(rows))
+    found = first.retrieve(query, asked, len(rows))
     order = np.argsort(found.item_rows)[np.searchsorted(np.sort(found.item_rows), rows)]
-    candidates, n = _at(found, order), model.config.retrieval.candidates
-    proposed = [np.isin(rows, source.propose(query, n, allowed)[0]) for source in model.first.sources]
+    candidates = _at(found, order)
+    proposed = [np.isin(rows, source.propose(query, n, allowed)[0]) for source in first.sources]
     candidates = replace(candidates, proposers=np.stack(proposed, axis=1))
     return explainer.explain(query, candidates, language, fallback=False)
 
 
-def known_rows(model: "Cascade", items: Iterable[Any]) -> tuple[list[Any], Rows]:
+def known_rows(vocabulary: Vocabulary, items: Iterable[Any]) -> tuple[list[Any], Rows]:
     """Some items, each once, and their rows.
 
     Raises:
         QueryError: one is not in the catalogue.
     """
     item_ids = list(dict.fromkeys(parse_ids(items, "items")))
-    rows = model.item_vocabulary.rows(item_ids)
+    rows = vocabulary.rows(item_ids)
     unknown = [item_ids[place] for place in np.flatnonzero(rows < 0)]
     if unknown:
         raise QueryError(f"items: not in the catalogue: {', '.join(map(repr, unknown[:5]))}")

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from shortlist.cascade import Cascade, Ranked
+from shortlist.cascade import Cascade
 from shortlist.data.log import Rows
 from shortlist.explaining.asking import explain_answer
 from shortlist.explaining.explanation import Explanation
@@ -30,7 +30,7 @@ from shortlist.serving.live import Bundle
 from shortlist.serving.metrics import Metrics
 from shortlist.serving.questions import Question
 from shortlist.serving.schemas import Stage
-from shortlist.stages import Candidates
+from shortlist.stages import Candidates, Ranked
 from shortlist.topk import top_k
 
 FAILURES = 3

@@ -11,11 +11,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from shortlist.cascade import Cascade, allowed_masks
+from shortlist.cascade import Cascade
 from shortlist.data.log import Rows
 from shortlist.errors import ArtifactError, DataError
 from shortlist.explaining.asking import explain_answer
 from shortlist.explaining.sentences import language_of
+from shortlist.filters import allowed_masks
 from shortlist.saving import load
 from shortlist.serving.live_counts import Collected
 from shortlist.serving.logs import log_line

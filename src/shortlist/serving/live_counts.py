@@ -9,8 +9,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from shortlist.cascade import Cascade, FirstStage
+from shortlist.cascade import Cascade
 from shortlist.data.log import Log
+from shortlist.first_stage import FirstStage
 from shortlist.requests import Events, known_events
 from shortlist.retrieval.popularity import ItemCounts, Popularity
 from shortlist.serving.store.contract import Store, StoredEvent

@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 from typing import Any
 
-from shortlist.cascade import Cascade, allowed_masks
+from shortlist.cascade import Cascade
 from shortlist.data.log import Mask
 from shortlist.errors import QueryError
 from shortlist.explaining.sentences import Language, language_of
+from shortlist.filters import allowed_masks
 from shortlist.ranking.rerank import LastWord
 from shortlist.requests import Request
 from shortlist.rules.acting import Acting, moment_of

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from shortlist.cascade import Cascade, allowed_masks
+from shortlist.cascade import Cascade
+from shortlist.filters import allowed_masks
 from shortlist.serving.store.contract import IdKind
 
 QUERIES = 20

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shortlist.cascade import FirstStage
 from shortlist.config import Target
 from shortlist.data.log import Floats, Log
 from shortlist.evaluation.lists import Relevant
 from shortlist.evaluation.suspicion import GAIN_ON_RANDOM, knowing_numbers
+from shortlist.first_stage import FirstStage
 from shortlist.ranking.blend import FRESH
 from shortlist.stages import stored_queries
 from shortlist.training.plan import Plan

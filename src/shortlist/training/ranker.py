@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shortlist.cascade import FirstStage
 from shortlist.config import Config, TreesSettings
 from shortlist.data.log import Floats, Mask
 from shortlist.data.log import Rows as ItemRows
+from shortlist.first_stage import FirstStage
 from shortlist.ranking.blend import FRESH, Blend
 from shortlist.ranking.linear import FUSION, Linear
 from shortlist.ranking.trees import Trees

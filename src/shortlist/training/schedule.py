@@ -17,11 +17,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from shortlist.cascade import Cascade, FirstStage
+from shortlist.cascade import Cascade
 from shortlist.config import Config, Target, load_config
 from shortlist.data.dataset import Dataset
 from shortlist.data.log import Log
 from shortlist.errors import ConfigError, DataError
+from shortlist.first_stage import FirstStage
 from shortlist.ranking.linear import BY_PREDICTED_RATING, FUSION
 from shortlist.stages import Ranker
 from shortlist.training.leaks import Learned, doubts, thinned

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from shortlist.cascade import allowed_masks
 from shortlist.config import Target
 from shortlist.data.log import Log, Mask, Rows
 from shortlist.evaluation.lists import Relevant
+from shortlist.filters import allowed_masks
 from shortlist.stages import Queries, stored_queries
 
 

@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from shortlist.cascade import FirstStage
 from shortlist.config import Config, Target
 from shortlist.data.attributes import encode_attributes
 from shortlist.data.dataset import REPEATS, Dataset
 from shortlist.data.log import Log
 from shortlist.evaluation.lists import Relevant
 from shortlist.evaluation.metrics import mean_over_users, ndcg_at_k
+from shortlist.first_stage import FirstStage
 from shortlist.ranking.bias import RatingBias, RatingModel
 from shortlist.ranking.features import Features, ItemFacts
 from shortlist.retrieval.item_item import ItemItem
