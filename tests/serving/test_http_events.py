@@ -100,6 +100,15 @@ def test_a_report_for_each_event(collecting):
         assert f'shortlist_events_total{{status="{status}"}}' in metrics
 
 
+@pytest.mark.parametrize("number", [{"weight": 1e308}, {"weight": 2e9}, {"rating": -1e38}])
+def test_numbers_that_nothing_can_count_with_are_rejected(collecting, number):
+    """One such weight would be infinite in every sum that it is part of."""
+    answer = collecting.post("/v1/events", event(33, 2, **number))
+    assert (answer.status_code, answer.json()["rejected"]) == (207, 1)
+    assert "expected a number from" in answer.json()["results"][0]["reason"]
+    assert send(collecting, event(33, 2, **{name: np.sign(value) * 1e9 for name, value in number.items()}))["stored"]
+
+
 def test_one_event_sent_by_ten_at_once_counts_once(collecting):
     """Test 19, with the event's own id as the key."""
     server = collecting

@@ -155,6 +155,21 @@ def test_another_name_for_this_machine_is_refused(server):
     assert response.status_code == 415  # a form of such a page cannot send JSON
 
 
+@pytest.mark.parametrize(("site", "status"), [("cross-site", 403), ("same-site", 403), ("same-origin", 404)])
+def test_another_sites_page_changes_nothing(server, site, status):
+    """A browser sends a POST without a body for any page."""
+    headers = {"Sec-Fetch-Site": site, "Content-Type": "text/plain"}
+    assert server.client.post(f"/v1/models/{'0' * 16}/promote", headers=headers).status_code == status
+    assert server.client.get("/v1/model", headers=headers).status_code == 200  # which no such page can read
+
+
+@pytest.mark.parametrize(("method", "end"), [("GET", ""), ("PUT", ""), ("GET", "/similar")])
+@pytest.mark.parametrize("place", ["%ff", "a%ed%b0%af", "%c3"])
+def test_a_path_that_is_not_utf_8_names_nothing(server, method, end, place):
+    response = server.client.request(method, f"/v1/items/{place}{end}", json={"attributes": {}})
+    assert (response.status_code, response.json()["detail"]) == (400, "The path is not UTF-8.")
+
+
 def test_every_answer_has_the_security_headers(server):
     for path in ("/livez", "/docs", "/v1/model", "/nothing"):
         headers = server.client.get(path).headers
@@ -272,10 +287,10 @@ def test_no_path_from_a_request_reaches_the_file_system(server, model):
 
 
 def test_too_many_requests_of_a_key(saved, tmp_path):
-    with serving(saved, tmp_path / "log", "--rate", "5", "--store", "none") as server:
-        responses = [server.client.get("/v1/items") for _ in range(40)]
-        refused = [response for response in responses if response.status_code == 429]
-        assert refused
+    with serving(saved, tmp_path / "log", "--rate", "0.01", "--store", "none") as server:
+        assert server.client.get("/v1/items").status_code == 200
+        refused = [server.client.get("/v1/items") for _ in range(3)]
+        assert {response.status_code for response in refused} == {429}
         assert all(int(response.headers["retry-after"]) >= 1 for response in refused)
         assert refused[0].json()["type"].endswith("too-many-requests")
         assert server.client.get("/livez").status_code == 200

@@ -1,5 +1,6 @@
 """Stands before the application: who asks, how often, how many at once; and what every answer carries."""
 
+import asyncio
 import re
 import time
 import uuid
@@ -17,6 +18,8 @@ SLASH = "\udc2f"
 """Stands for an encoded slash in a path: half of a surrogate pair, which no decoded path holds otherwise."""
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 LOCAL_HOSTS = {b"localhost", b"127.0.0.1", b"[::1]", b""}
+ELSEWHERE = {b"cross-site", b"same-site"}
+"""What browsers say in Sec-Fetch-Site when a page of another site, or of another port of this machine, asks."""
 OPEN = {"/", "/livez", "/readyz", "/openapi.json", "/docs", "/docs.js", "/docs.css"}
 """Paths that need no key: they tell nothing about anybody. Neither do the files below `OPEN_FILES`."""
 OPEN_FILES = "/page/"
@@ -58,8 +61,6 @@ class Guard:
         headers = dict(scope["headers"])
         call = Call(_request_id(headers), self._nobody, headers, receive)
         scope["call"] = call
-        if b"%2f" in scope.get("raw_path", b"").lower():
-            scope["path"] = path_of(scope["raw_path"])
         finish = [(b"x-request-id", call.id.encode()), *SECURITY_HEADERS]
 
         async def sending(message: Any) -> None:
@@ -73,11 +74,15 @@ class Guard:
         self.n_at_once += 1
         self._metrics.in_flight.set(self.n_at_once)
         try:
-            self._admit(scope["path"], call)
+            if b"%" in scope.get("raw_path", b""):
+                scope["path"] = path_of(scope["raw_path"])
+            self._admit(scope, call)
             await self._app(scope, receive, sending)
         except ProblemError as problem:
             await answer_problem(problem, call, sending)
-        except Exception as error:
+        except (asyncio.CancelledError, KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # a panic of a library is no Exception
             log_error("failed", error, request_id=call.id, route=call.route)
             if not call.status:
                 await answer_problem(ProblemError("internal", "The log has more."), call, sending)
@@ -86,16 +91,21 @@ class Guard:
             self._metrics.in_flight.set(self.n_at_once)
             self._told(scope, call)
 
-    def _admit(self, path: str, call: Call) -> None:
+    def _admit(self, scope: Any, call: Call) -> None:
         """Refuse before anything of the request is read.
 
         Raises:
-            ProblemError: too many at once, another host's name, no valid key, or too many from this key.
+            ProblemError: too many at once, another host's name, another site's page, no valid key, or too many from
+                this key.
         """
         host = call.headers.get(b"host", b"").lower()
         name = host if host.endswith(b"]") else host.rpartition(b":")[0] or host
         if self._local_only and name not in LOCAL_HOSTS:
             self._refuse("wrong-host", "Ask it as localhost; with API keys it answers on any name.")
+        site = call.headers.get(b"sec-fetch-site", b"none")
+        if self._local_only and site in ELSEWHERE and scope["method"] != "GET":
+            self._refuse("wrong-host", "A page of another site may not do this.")
+        path = scope["path"]
         if path in OPEN or path.startswith(OPEN_FILES):
             return
         if self.n_at_once > self._most_at_once:
@@ -141,10 +151,16 @@ async def answer_problem(problem: ProblemError, call: Call, send: Any) -> None:
 def path_of(raw_path: bytes) -> str:
     """A path in which an encoded slash is not one that parts: an id may hold it.
 
+    Raises:
+        ProblemError: it is not UTF-8.
+
     >>> path_of(b"/v1/items/a%2Fb%20c/similar") == f"/v1/items/a{SLASH}b c/similar"
     True
     """
-    return unquote(re.sub("%2f", SLASH, raw_path.decode("latin-1"), flags=re.IGNORECASE))
+    try:
+        return unquote(re.sub("%2f", SLASH, raw_path.decode("latin-1"), flags=re.IGNORECASE), errors="strict")
+    except UnicodeDecodeError as error:
+        raise ProblemError("invalid-request", "The path is not UTF-8.") from error
 
 
 def _request_id(headers: dict[bytes, bytes]) -> str:

@@ -49,7 +49,7 @@ class Bucket:
     """A bucket of tokens that fills steadily: one per request.
 
     Attributes:
-        per_s: tokens per second, and as many fit in; 0 = no limit.
+        per_s: tokens per second, and as many fit in, but at least one; 0 = no limit.
 
     >>> bucket = Bucket(2, level=2, at=0.0)
     >>> [bucket.take(now) for now in (0.0, 0.0, 0.0, 0.5)]
@@ -59,6 +59,10 @@ class Bucket:
     per_s: float
     level: float = 0.0
     at: float = field(default_factory=time.monotonic)
+
+    @classmethod
+    def full(cls, per_s: float) -> "Bucket":
+        return cls(per_s, level=max(per_s, 1.0))
 
     def take(self, now: float) -> float:
         """0 if there was a token, else the seconds until there is one."""
@@ -94,8 +98,8 @@ class Keys:
 
     def __init__(self, stored: list[StoredKey], per_s: float = 0.0) -> None:
         self._stored = {key.id: key for key in stored}
-        self._callers = {key.id: Caller(key.id, frozenset(key.scopes), Bucket(per_s, per_s)) for key in stored}
-        self.anonymous = None if stored else Caller("anonymous", frozenset(SCOPES), Bucket(per_s, per_s))
+        self._callers = {key.id: Caller(key.id, frozenset(key.scopes), Bucket.full(per_s)) for key in stored}
+        self.anonymous = None if stored else Caller("anonymous", frozenset(SCOPES), Bucket.full(per_s))
 
     def caller(self, authorization: bytes | None) -> Caller | None:
         """Whose key an Authorization header carries; ``None`` = no key that is known."""

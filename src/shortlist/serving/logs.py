@@ -46,3 +46,4 @@ def route_logging() -> None:
     root = logging.getLogger()
     root.handlers = [JsonHandler()]
     root.setLevel(logging.WARNING)
+    logging.captureWarnings(True)

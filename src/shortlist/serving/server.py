@@ -16,6 +16,7 @@ import uvicorn
 
 from shortlist.errors import ConfigError
 from shortlist.serving.app import make_app
+from shortlist.serving.connections import MOST_CONNECTIONS, Connection
 from shortlist.serving.keys import Keys, read_keys
 from shortlist.serving.live import Live
 from shortlist.serving.logs import log_line, route_logging
@@ -27,6 +28,8 @@ from shortlist.serving.workers import Workers
 
 STOP_S = 8
 """Requests that are being answered when the server stops have so long."""
+OTHER_FILES = 1_000
+"""That may be open besides the connections: those of the store and of models."""
 SWITCH_S = 0.0005
 """How long a thread may hold the interpreter: at Python's 5 ms a worker would hold up the event loop."""
 
@@ -82,6 +85,7 @@ def serve(settings: Settings) -> None:
             "with `shortlist keys add FILE NAME` and start it with --keys FILE"
         )
     listener = bound(settings.host, settings.port)
+    _allow_files(MOST_CONNECTIONS + OTHER_FILES)
     route_logging()
     sys.setswitchinterval(SWITCH_S)
     store = open_store(settings.store) if settings.store else None
@@ -136,6 +140,18 @@ def bound(host: str, port: int) -> socket.socket:
     except OSError as error:
         raise ConfigError(f"{host}, port {port} cannot be listened on: {error.strerror or error}") from error
     return listener
+
+
+def _allow_files(n: int) -> None:
+    """Raise the limit of open files, as far as the system lets us: connections that idle must not use it up."""
+    try:
+        import resource
+    except ImportError:  # Windows, which has none
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = n if hard == resource.RLIM_INFINITY else min(n, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 class _Server(uvicorn.Server):
@@ -194,6 +210,8 @@ def _run(service: Service, keys: Keys, settings: Settings, listener: socket.sock
     )
     config = uvicorn.Config(
         app,
+        http=Connection,
+        ws="none",
         access_log=False,
         log_config=None,
         server_header=False,

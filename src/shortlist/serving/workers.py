@@ -31,6 +31,8 @@ class _Worker(threading.Thread):
                 outcome: Reply | Exception = job.run()
             except Exception as error:
                 outcome = error
+            except BaseException as error:  # a panic of a library: this thread goes on
+                outcome = RuntimeError(f"{type(error).__name__}: {error}")
             self.job = None
             if not future.cancelled() and not loop.is_closed():
                 loop.call_soon_threadsafe(_settle, future, outcome)

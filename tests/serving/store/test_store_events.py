@@ -124,7 +124,7 @@ def test_what_can_never_be_stored_is_refused_alone_and_says_why(store, fault, na
 
 def test_values_at_the_limits_are_stored(store):
     sent = [
-        event("x" * 256, user_id=2**63 - 1, rating=1e308),
+        event("x" * 256, user_id=2**63 - 1, rating=1e9),
         event("é🎬", user_id=-(2**63), weight=0, timestamp=0, rating=-0.0),
         event("t", timestamp=NOW + 86_000, event="x" * 64),
     ]

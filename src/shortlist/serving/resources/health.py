@@ -14,7 +14,7 @@ from shortlist.serving.service import Service
 from shortlist.serving.store.contract import Unavailable
 
 STATIC = {
-    "docs": ("docs.html", "text/html; charset=utf-8"),
+    "docs": ("docs.html", "text/html"),
     "docs_js": ("docs.js", "text/javascript"),
     "docs_css": ("docs.css", "text/css"),
 }

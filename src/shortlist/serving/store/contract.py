@@ -30,6 +30,8 @@ MAX_NAME_LENGTH = 64
 """Characters of an event's kind."""
 MAX_AHEAD_S = 86_400
 """An event this far in the future has a wrong clock and is rejected."""
+MAX_NUMBER = 1e9
+"""Of an event's rating (up or down) and weight: sums of millions of them are still exact enough to count with."""
 MAX_ITEM_BYTES = 65_536
 """Bytes of an overlay item's attributes as JSON."""
 MAX_SHOWN = 1_000
@@ -71,8 +73,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
         item_id: likewise.
         timestamp: Unix seconds; ``None`` = when the store receives it. Sent again without one, it is a duplicate.
         event: its kind, such as ``"click"``; the column ``event`` of a data set.
-        rating: a finite number.
-        weight: a finite number from 0 on: how much it counts as evidence; ``None`` = 1.
+        rating: a number from -`MAX_NUMBER` to `MAX_NUMBER`.
+        weight: a number from 0 to `MAX_NUMBER`: how much it counts as evidence; ``None`` = 1.
         request_id: the answer that it came from.
 
     >>> Event(id="e1", user_id=7, item_id="a", rating=4).rating

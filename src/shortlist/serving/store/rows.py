@@ -12,6 +12,7 @@ from shortlist.serving.store.contract import (
     MAX_ID_LENGTH,
     MAX_ITEM_BYTES,
     MAX_NAME_LENGTH,
+    MAX_NUMBER,
     MAX_SHOWN,
     Event,
     Exposure,
@@ -41,8 +42,8 @@ def event_fault(event: Event, now: int) -> str | None:
         or id_fault("item_id", event.item_id)
         or (event.timestamp is not None and _time_fault(event.timestamp, now))
         or (event.event is not None and text_fault("event", event.event, MAX_NAME_LENGTH))
-        or (event.rating is not None and _number_fault("rating", event.rating, -math.inf))
-        or (event.weight is not None and _number_fault("weight", event.weight, 0))
+        or (event.rating is not None and _number_fault("rating", event.rating, -MAX_NUMBER, MAX_NUMBER))
+        or (event.weight is not None and _number_fault("weight", event.weight, 0, MAX_NUMBER))
         or (event.request_id is not None and text_fault("request_id", event.request_id))
         or None
     )
@@ -80,15 +81,11 @@ def _time_fault(timestamp: Any, now: int) -> str | None:
     return None
 
 
-def _number_fault(name: str, value: Any, least: float) -> str | None:
-    wanted = "a finite number" if least == -math.inf else f"a finite number of at least {least:g}"
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return f"{name}: expected {wanted}, got {_shown(value)}"
-    try:
-        fits = math.isfinite(value) and value >= least
-    except OverflowError:
-        fits = False
-    return None if fits else f"{name}: expected {wanted}, got {_shown(value)}"
+def _number_fault(name: str, value: Any, least: float, most: float) -> str | None:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if number and least <= value <= most:
+        return None
+    return f"{name}: expected a number from {least:g} to {most:g}, got {_shown(value)}"
 
 
 def _shown(value: Any) -> str:
@@ -153,7 +150,7 @@ def _attribute_fault(name: str, value: Any) -> str | None:
     if isinstance(value, int):
         return id_fault(name, value)
     if isinstance(value, float):
-        return _number_fault(name, value, -math.inf)
+        return None if math.isfinite(value) else f"{name}: expected a finite number, got {value}"
     texts = value if isinstance(value, list | tuple) else [value]
     if not all(isinstance(text, str) for text in texts):
         return f"{name}: expected text, a number, a truth value, a list of texts or null, got {_shown(value)}"
