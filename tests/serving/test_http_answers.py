@@ -169,8 +169,11 @@ def test_similar_items(server, model):
 
 def test_search(server):
     found = server.client.get("/v1/items", params={"search": "ITEM 1", "limit": 3}).json()
-    assert found["total"] == 11
+    assert found["total"] == 13  # 1, 10 to 19, 21 and 31
     assert [item["item_id"] for item in found["items"]] == [1, 10, 11]
+    backwards = server.client.get("/v1/items", params={"search": "odd  17 item"}).json()
+    assert [item["item_id"] for item in backwards["items"]] == [17]
+    assert server.client.get("/v1/items", params={"search": " 7 "}).json()["items"][0]["item_id"] == 7
     assert found["items"][0]["attributes"]["title"] == "Item 1 of the odd"
     assert server.client.get("/v1/items", params={"search": "(.*"}).json()["total"] == 0
     assert server.client.get("/v1/items").json()["total"] >= 40

@@ -19,7 +19,8 @@ from shortlist.retrieval.popularity import Popularity
 from shortlist.retrieval.vectors import IdVectors
 from shortlist.stages import Candidates, Queries, Source
 
-TITLE_COLUMNS = ("title", "name", "label")
+TITLE_COLUMNS = ("title", "name", "label", "headline", "product_name")
+"""The first of these that is there, and is text, names the items; the page goes by the same."""
 LIKED = 0.75
 """Of the way from the lowest rating to the highest: from here on a rating says that the item was liked."""
 OFTEN = 0.05

@@ -15,6 +15,7 @@ from shortlist.cascade import Cascade
 from shortlist.data.log import Rows
 from shortlist.errors import ArtifactError, DataError
 from shortlist.explaining.asking import explain_answer
+from shortlist.explaining.facts import TITLE_COLUMNS
 from shortlist.explaining.sentences import language_of
 from shortlist.filters import allowed_masks
 from shortlist.saving import load
@@ -86,8 +87,8 @@ class Bundle:
     def texts(self) -> pl.Series:
         """What a search looks at: the title, or all texts of an item; in small letters."""
         items = self.model.items
-        names = ["title"] if "title" in items.columns else [n for n, t in items.schema.items() if t == pl.String]
-        names = names or ["item_id"]
+        texts = [name for name, kind in items.schema.items() if kind == pl.String]
+        names = [name for name in TITLE_COLUMNS if name in texts][:1] or texts or ["item_id"]
         shown = [pl.col(name).cast(pl.String).fill_null("") for name in names]
         return items.select(pl.concat_str(shown, separator="\n").str.to_lowercase()).to_series()
 

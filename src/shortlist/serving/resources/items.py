@@ -26,12 +26,16 @@ class SimilarQuery(Struct, forbid_unknown_fields=True):
 
 
 async def items(service: Service, call: Call, query: SearchQuery) -> Items:
-    """Items whose title (or, without titles, any text) holds the words searched for, in the order of the catalogue."""
+    """Items whose title (or, without titles, any text) holds all the words searched for, in any order, and the item
+    of that id; in the order of the catalogue.
+    """
     bundle = service.bundle
     call.version = bundle.version
     found = bundle.model.items
-    if query.search:
-        found = found.filter(bundle.texts.str.contains(query.search.lower(), literal=True))
+    words = query.search.lower().split()
+    if words:
+        holds = pl.all_horizontal(bundle.texts.str.contains(word, literal=True) for word in words)
+        found = found.filter(holds | (pl.col("item_id").cast(pl.String) == query.search.strip()))
     return Items(bundle.version, len(found), _shown(found.head(query.limit)))
 
 
