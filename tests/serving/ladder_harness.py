@@ -16,9 +16,13 @@ from shortlist.serving.service import Service
 from shortlist.serving.workers import Workers
 from shortlist.stages import Source
 
-DEADLINE_S = 0.3
-SLACK_S = 0.7
-"""What a busy machine may add to a deadline."""
+DEADLINE_S = 20.0
+"""No stage that works or fails takes so long, however busy the machine is."""
+HURRIED_S = 1.0
+"""A deadline for stages that hang: the others have time enough to be done before it."""
+HANG_S = 60
+PAUSE_S = 600.0
+"""Once a breaker is open it stays so for the rest of a test."""
 
 
 class BrokenRanker:
@@ -52,6 +56,8 @@ class Harness:
         live = Live(folder, None, self.metrics)
         rules = RulesFile(None, self.metrics)
         self.service = Service(live, None, Workers(64, self.metrics), self.metrics, rules, deadline_s)
+        for breaker in (self.service.ladder.retrieval, self.service.ladder.ranking, self.service.ladder.explanation):
+            breaker.pause_s = PAUSE_S
         self.app = make_app(self.service, Keys([]), local_only=False, most_at_once=256, on_startup=[])
         self.released = threading.Event()
 
@@ -73,7 +79,10 @@ class Harness:
         self.put(first=replace(first, sources=(*kept, BrokenSource(act))))
 
     def hang(self):
-        self.released.wait(30)
+        self.released.wait(HANG_S)
+
+    def hurry(self):
+        self.service.deadline_s = HURRIED_S
 
     def ask(self, *bodies, path="/v1/recommend"):
         """The answers, one after the other, and the seconds of each."""

@@ -13,7 +13,7 @@ import httpx
 import numpy as np
 import polars as pl
 import pytest
-from running_server import serving
+from running_server import PATIENT, serving
 from versions_beside import other, save_beside
 
 from shortlist import artifact
@@ -43,7 +43,7 @@ def poisoned(model, how):
     return replace(model, ranker=replace(ranker, source_weights=(0.0,) * len(ranker.source_weights)))
 
 
-def wait_until(condition, seconds=30):
+def wait_until(condition, seconds=60):
     until = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < until
@@ -223,7 +223,7 @@ def test_promotion_over_http(own_server, model, model_dir):
 
 
 def test_the_server_looks_again_on_sighup(model, model_dir, tmp_path):
-    with serving(model_dir, tmp_path / "log", "--poll-s", "3600") as server:
+    with serving(model_dir, tmp_path / "log", "--poll-s", "3600", *PATIENT) as server:
         second = other(model).save(model_dir).name
         assert server.recommend(user_id=1)["model_version"] != second
         server.tell(signal.SIGHUP)
@@ -304,7 +304,7 @@ def test_requests_that_are_being_answered_are_answered_when_the_server_stops(mod
         wait_until(lambda: len(statuses) > 50)
         begin = time.monotonic()
         assert server.stop() == 0
-        assert time.monotonic() - begin < 10
+        assert time.monotonic() - begin < 30
         for thread in threads:
             thread.join()
     assert set(statuses) == {200}
@@ -313,14 +313,15 @@ def test_requests_that_are_being_answered_are_answered_when_the_server_stops(mod
 
 
 def test_before_it_stops_the_server_is_no_longer_ready(model_dir, tmp_path):
-    with serving(model_dir, tmp_path / "log", "--drain-s", "1") as server:
+    with serving(model_dir, tmp_path / "log", "--drain-s", "600", *PATIENT) as server:
         assert server.client.get("/readyz").status_code == 200
         server.tell(signal.SIGTERM)
         server.wait_for("draining")
         response = server.client.get("/readyz")
         assert (response.status_code, list(response.json()["checks"])) == (503, ["draining"])
         assert server.recommend(user_id=1)["returned"] == 10
-        assert server.process.wait(30) == 0
+        server.tell(signal.SIGTERM)  # at once
+        assert server.process.wait(60) == 0
 
 
 def test_a_port_in_use_is_one_line(own_server, saved, tmp_path):
@@ -334,7 +335,7 @@ def test_a_port_in_use_is_one_line(own_server, saved, tmp_path):
 
 
 def test_without_a_store(saved, tmp_path):
-    with serving(saved, tmp_path / "log", "--store", "none") as server:
+    with serving(saved, tmp_path / "log", "--store", "none", *PATIENT) as server:
         assert server.recommend(user_id=1)["returned"] == 10
         response = server.post("/v1/events", {"id": "1", "user_id": 1, "item_id": 1})
         assert response.status_code == 409

@@ -215,7 +215,7 @@ def test_attributes_of_another_kind_are_refused(server, attributes):
 
 def test_items_and_events_are_there_after_a_restart(model_dir, tmp_path):
     for _ in range(2):
-        with serving(model_dir, tmp_path / "log") as server:
+        with serving(model_dir, tmp_path / "log", *PATIENT) as server:
             server.client.put("/v1/items/500", json={"attributes": {"year": 2031}})
             send(server, event(1, 7, timestamp=NOW))
             assert server.recommend(where="year > 2030")["returned"] == 1

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from running_server import serving
+from running_server import PATIENT, serving
 
 from shortlist.errors import ConfigError
 from shortlist.serving.guard import SECURITY_HEADERS
@@ -305,7 +305,7 @@ def test_the_server_never_unpickles(model_dir, tmp_path):
         "    module.load = module.loads = module.Unpickler = refuse\n"
         "from shortlist.cli.main import main; sys.argv[0] = 'shortlist'; main()"
     )
-    with serving(model_dir, tmp_path / "log", program=[sys.executable, "-c", program]) as server:
+    with serving(model_dir, tmp_path / "log", *PATIENT, program=[sys.executable, "-c", program]) as server:
         assert server.recommend(user_id=1)["returned"] == 10
         server.post("/v1/events", {"id": "1", "user_id": 1, "item_id": 1})
         server.client.put("/v1/items/77", json={"attributes": {"year": 1999}})

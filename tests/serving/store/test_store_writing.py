@@ -108,7 +108,13 @@ class Blocked:
         self.connection.close()
 
 
-def test_a_full_queue_is_busy_and_takes_nothing_of_the_call(path, url):
+@pytest.fixture
+def patient(monkeypatch):
+    """However slow the machine is, nobody gives up on a database that another program has locked."""
+    monkeypatch.setattr(sqlite, "LOCK_WAIT_S", 300)
+
+
+def test_a_full_queue_is_busy_and_takes_nothing_of_the_call(path, url, patient):
     store = open_store(url, queue_size=100)
     store.append(events(1, "first"))
     with Blocked(path):
@@ -200,7 +206,7 @@ def fill_and_free(disk):
     connection.close()
 
 
-def test_a_cancelled_call_is_not_stored(path, url):
+def test_a_cancelled_call_is_not_stored(path, url, patient):
     store = open_store(url)
     store.append(events(1))
     with Blocked(path):
@@ -217,7 +223,7 @@ def test_a_cancelled_call_is_not_stored(path, url):
     store.close()
 
 
-def test_closing_writes_what_is_queued(path, url):
+def test_closing_writes_what_is_queued(path, url, patient):
     store = open_store(url)
     with Blocked(path):
         futures = [store.submit(events(10, f"b{n} ")) for n in range(20)]
