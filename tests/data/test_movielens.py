@@ -247,7 +247,7 @@ def test_a_silent_server_counts_as_unreachable(pinned: Callable[..., None], monk
         pinned("1m", archive=Pin(f"http://127.0.0.1:{silent.getsockname()[1]}/ml-1m.zip", 10, "0" * 64))
         with pytest.raises(DownloadError, match=r"timed out; get ml-1m elsewhere and pass its folder or zip as path"):
             fetch("1m")
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 20
 
 
 def test_certificates_are_verified() -> None:

@@ -191,7 +191,7 @@ def test_a_server_that_stops_and_comes_back(film_model, tmp_path, open_tab, brow
 
 
 def test_too_many_requests(film_model, tmp_path, open_tab, browser):
-    with serving(film_model, tmp_path / "log", "--store", "none", "--rate", "2", *PATIENT) as server:
+    with serving(film_model, tmp_path / "log", "--store", "none", "--rate", "0.1", *PATIENT) as server:
         tab = open_tab(server, expected=("429",))
         page = tab.go("#/explore?user=5", wait=False)
         page.get_by_text("Too many requests").first.wait_for()
