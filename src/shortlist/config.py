@@ -267,7 +267,7 @@ PRESETS: dict[str, Config] = {
         retrieval=RetrievalSettings(
             sources=(*RetrievalSettings().sources, "sequence"),
             history_tower=HistoryTowerSettings(cells=60_000_000_000),
-            sequence=SequenceSettings(cells=100_000_000_000),
+            sequence=SequenceSettings(),
         ),
         ranking=RankingSettings(
             rating_factorization=RatingFactorizationSettings(

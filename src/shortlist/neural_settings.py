@@ -87,8 +87,8 @@ class HistoryFitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True
         cells: what a fit may cost: events foretold × (items compared + 4,000), summed over the epochs; fewer epochs
             where that is more, one at least. A billion take some four CPU seconds with 64 dimensions.
         patience: stop after so many epochs without a better one.
-        batch_size: events foretold per step; fewer where the log is small, so that an epoch has some 16 steps.
-        learning_rate: of Adam.
+        batch_size: events foretold per step; fewer where the log is small, so that an epoch has some 64 steps.
+        learning_rate: of Adam, at its height: it falls evenly until the last of the epochs allowed.
         weight_decay: each step takes this share, times the learning rate, from every weight (Loshchilov and Hutter
             2019, arXiv:1711.05101); of a catalogue that is not compared as a whole, not from the vectors.
         dropout: share of the coordinates set to zero, at random, wherever the model does so.
@@ -99,7 +99,7 @@ class HistoryFitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     """
 
     max_length: Positive = 100
-    epochs: Positive = 40
+    epochs: Positive = 20
     cells: Positive = 200_000_000_000
     patience: Positive = 4
     batch_size: Positive = 4096
@@ -119,6 +119,7 @@ class SequenceSettings(HistoryFitSettings, frozen=True, forbid_unknown_fields=Tr
         heads: of each.
     """
 
+    batch_size: Positive = 2048
     dimension: Positive = 64
     blocks: Positive = 2
     heads: Positive = 2

@@ -37,7 +37,14 @@ CELLS_PER_EPOCH = 5_000_000_000
 ENCODING_CELLS = 4_000
 """What encoding the history of a target costs, beside the items it is compared with."""
 
+LEAST_BATCH = 32
+STEPS_PER_EPOCH = 64
+"""Of a small log, about; a large one has batches as large as the settings say, and more steps."""
+
 WARM_UP_STEPS = 50
+LAST_RATE = 0.01
+"""What is left of the learning rate at the end."""
+
 MOST_HELD_OUT = 2_000
 HELD_OUT_CELLS = 10_000_000
 """Early stopping asks at most so many users, and at most so many users times items."""
@@ -129,7 +136,11 @@ def hardly_repeats(log: Log) -> bool:
 
 
 class Fit:
-    """One fit of a model: its optimizers, its averages, its batches."""
+    """One fit of a model: its optimizers, its averages, its batches.
+
+    Args:
+        epochs: that will be run at least; by itself it allows as many as the settings do for a log of this size.
+    """
 
     def __init__(
         self,
@@ -140,6 +151,7 @@ class Fit:
         *,
         ordered: bool,
         unseen_only: bool,
+        epochs: int = 1,
     ) -> None:
         self.model = model
         self.settings = settings
@@ -154,13 +166,14 @@ class Fit:
         self.averages = {name: weight.detach().clone() for name, weight in model.weights.items()}
         self.steps = 0
         n_targets = max(1, len(self.histories.item_rows) - log.n_users)
-        self.batch_size = min(settings.batch_size, max(128, n_targets // 16))
+        self.batch_size = min(settings.batch_size, max(LEAST_BATCH, n_targets // STEPS_PER_EPOCH))
         compared = (
             min(len(self.item_rows), settings.negatives + self.batch_size) if self.sampled else len(self.item_rows)
         )
         self.most_targets = max(self.batch_size, CELLS_PER_EPOCH // max(1, compared))
-        cells_per_epoch = min(n_targets, self.most_targets) * (compared + ENCODING_CELLS)
-        self.epochs = max(1, min(settings.epochs, settings.cells // cells_per_epoch))
+        per_epoch = min(n_targets, self.most_targets)
+        self.epochs = max(epochs, min(settings.epochs, settings.cells // (per_epoch * (compared + ENCODING_CELLS))))
+        self.last_step = self.epochs * max(1, per_epoch // self.batch_size)  # about
         self.optimizers = self._optimizers()
 
     def _optimizers(self) -> list[torch.optim.Optimizer]:
@@ -202,12 +215,17 @@ class Fit:
         self.steps += 1
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
-                group["lr"] = self.settings.learning_rate * min(1, self.steps / WARM_UP_STEPS)
+                group["lr"] = self._learning_rate()
             optimizer.step()
             optimizer.zero_grad()
         kept = min(self.settings.averaging, self.steps / (self.steps + 10))
         for name, weight in self.model.weights.items():
             self.averages[name].lerp_(weight.detach(), 1 - kept)
+
+    def _learning_rate(self) -> float:
+        """Up for some steps, then evenly down, to the end of all epochs that the fit allows."""
+        left = max(LAST_RATE, 1 - self.steps / self.last_step)
+        return self.settings.learning_rate * min(self.steps / WARM_UP_STEPS, left)
 
     def _compared(self, targets: Tensor) -> tuple[Tensor, Tensor | None]:
         """The items of a step: all, or those drawn uniformly and the batch's own, with the log of their probability."""
@@ -256,7 +274,9 @@ def fit_history_model(
     if epochs is None:
         positives, held_out = hold_out(positives, seed, unseen_only, ordered=ordered)
     with one_thread():
-        fit = Fit(make(positives), positives, settings, seed, ordered=ordered, unseen_only=unseen_only)
+        fit = Fit(
+            make(positives), positives, settings, seed, ordered=ordered, unseen_only=unseen_only, epochs=epochs or 1
+        )
         averages = list(fit.averages.values())
         if held_out is None or not len(held_out.queries):
             kept = fit_epochs(epochs or 1, fit.run_epoch, averages)
