@@ -1,5 +1,6 @@
 """Models that take over, are refused, forced or rolled back while a real server answers."""
 
+import contextlib
 import json
 import shutil
 import signal
@@ -220,6 +221,31 @@ def test_promotion_over_http(own_server, model, model_dir):
     assert server.recommend(user_id=1)["model_version"] == bad
     for nonsense in ("0" * 16, "..", "%2e%2e", "x" * 16):
         assert server.post(f"/v1/models/{nonsense}/promote", None).status_code == 404
+
+
+def test_a_full_disk_keeps_the_version_before(model, model_dir, tmp_path):
+    """Test 13."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    second = save_beside(other(model), model_dir)
+    size = sum(file.stat().st_size for file in model_dir.rglob("*")) + (1 << 20)
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", disk], capture_output=True).returncode:
+        pytest.skip("only root can mount a small disk")
+    try:
+        on_disk = shutil.copytree(model_dir, disk / "model")
+        with serving(on_disk, tmp_path / "log", "--store", "none", *PATIENT) as server:
+            first = server.recommend(user_id=1)["model_version"]
+            with (disk / "ballast").open("wb", buffering=0) as ballast, contextlib.suppress(OSError):
+                while ballast.write(bytes(4096)):
+                    pass
+            response = server.post(f"/v1/models/{second}/promote", None)
+            assert (response.status_code, response.json()["type"]) == (507, "urn:shortlist:problem:disk-full")
+            assert server.recommend(user_id=1)["model_version"] == first
+            (disk / "ballast").unlink()
+            assert server.post(f"/v1/models/{second}/promote", None).status_code == 200
+            assert server.recommend(user_id=1)["model_version"] == second
+    finally:
+        subprocess.run(["umount", disk], check=True)
 
 
 def test_the_server_looks_again_on_sighup(model, model_dir, tmp_path):

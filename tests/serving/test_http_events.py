@@ -171,6 +171,12 @@ def test_deletion_forgets_also_what_the_model_knows(collecting, model):
     assert (answer["known_user"], answer["history_items"], answer["returned"]) == (False, 0, 40)
     assert [item["item_id"] for item in answer["items"]] == model.recommend(None, k=40)["item_id"].to_list()
     assert server.client.get("/v1/users/6/history").json()["total"] == 0
+    assert server.client.get("/v1/users?search=6").json() | {"model_version": ""} == {
+        "model_version": "",
+        "total": 0,
+        "users": [],
+    }
+    assert 6 not in [one["user_id"] for one in server.client.get("/v1/users?limit=200").json()["users"]]
     send(server, event(6, 9, timestamp=NOW))  # somebody new, by that name
     assert server.recommend(user_id=6)["history_items"] == 1
 
@@ -299,6 +305,11 @@ def test_a_call_that_failed_may_be_tried_again_and_old_keys_go():
         for n in range(3):
             await answered.once(replace(call, headers={b"idempotency-key": b"%d" % n}), b"body", same)
         assert len(answered._known) == 3
+        small = Answered(most_bytes=10)
+        for n in range(5):
+            await small.once(replace(call, headers={b"idempotency-key": b"%d" % n}), b"body", same)
+        assert list(small._known) == [("anonymous", b"3"), ("anonymous", b"4")]
+        assert small._n_bytes == 8
         assert await answered.once(call, b"another body", same) == "other"
 
     asyncio.run(run())

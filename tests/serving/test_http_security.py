@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import signal
 import socket
 import subprocess
 import sys
@@ -138,6 +139,22 @@ def test_the_commands_of_keys(tmp_path):
     assert command("remove", path, key_id)[0] == 0
     code, _, text = command("list", path)
     assert (code, "Traceback" in text) == (1, False)
+
+
+def test_keys_are_read_again_on_sighup(saved, tmp_path):
+    path, log = tmp_path / "keys.json", tmp_path / "log"
+    old, stays = add_key(path, "old", ["read"]), add_key(path, "stays", ["read"])
+    with serving(saved, log, "--store", "none", "--keys", str(path)) as server:
+        remove_key(path, old.split("_")[1])
+        new = add_key(path, "new", ["read"])
+        server.tell(signal.SIGHUP)
+        server.wait_for("keys read")
+        found = [server.client.get("/v1/model", headers=bearer(key)).status_code for key in (old, stays, new)]
+        assert found == [401, 200, 200]
+        path.write_text("{}")
+        server.tell(signal.SIGHUP)
+        server.wait_for("keys refused")
+        assert server.client.get("/v1/model", headers=bearer(new)).status_code == 200
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1", "::"])

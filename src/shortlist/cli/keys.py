@@ -37,7 +37,7 @@ def add(
         typer.Option(help="read = ask; ingest = send events and items; admin = everything. Left out: read."),
     ] = None,
 ) -> None:
-    """Make a key and print it, this once: FILE keeps only its salted hash. A server reads FILE when it starts."""
+    """Make a key and print it, this once: FILE keeps only its salted hash. A server reads FILE when it starts and on SIGHUP."""
     from shortlist.serving.keys import add_key
 
     check_file_out(file, "FILE")
@@ -62,7 +62,7 @@ def remove(
     file: FileArgument,
     key_id: Annotated[str, typer.Argument(metavar="ID", help="The id that `keys list` shows.")],
 ) -> None:
-    """Remove a key. A server that is running knows it until it is started again."""
+    """Remove a key. A server that is running knows it until it gets SIGHUP or is started again."""
     from shortlist.serving.keys import remove_key
 
     remove_key(file, key_id)

@@ -97,9 +97,20 @@ class Keys:
     """
 
     def __init__(self, stored: list[StoredKey], per_s: float = 0.0) -> None:
-        self._stored = {key.id: key for key in stored}
-        self._callers = {key.id: Caller(key.id, frozenset(key.scopes), Bucket.full(per_s)) for key in stored}
+        self._per_s = per_s
+        self._stored: dict[str, StoredKey] = {}
+        self._callers: dict[str, Caller] = {}
+        self.know(stored)
         self.anonymous = None if stored else Caller("anonymous", frozenset(SCOPES), Bucket.full(per_s))
+
+    def know(self, stored: list[StoredKey]) -> None:
+        """Let these take the place of the keys known before; who stays keeps their bucket as it is."""
+        buckets = {id: caller.bucket for id, caller in self._callers.items()}
+        self._stored = {key.id: key for key in stored}
+        self._callers = {
+            key.id: Caller(key.id, frozenset(key.scopes), buckets.get(key.id) or Bucket.full(self._per_s))
+            for key in stored
+        }
 
     def caller(self, authorization: bytes | None) -> Caller | None:
         """Whose key an Authorization header carries; ``None`` = no key that is known."""

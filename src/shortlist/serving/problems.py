@@ -1,5 +1,7 @@
 """Errors as answers: application/problem+json (RFC 9457), with types that stay."""
 
+import errno
+
 import msgspec
 
 from shortlist.errors import ArtifactError, QueryError, ShortlistError
@@ -25,6 +27,7 @@ TITLES = {
     "internal": (500, "Something went wrong here"),
     "overloaded": (503, "The server is busy"),
     "store-unavailable": (503, "The store cannot be used now"),
+    "disk-full": (507, "There is no room on the disk"),
 }
 """Type -> status and title. The type in an answer is ``urn:shortlist:problem:`` and this name."""
 PREFIX = "urn:shortlist:problem:"
@@ -80,6 +83,8 @@ def problem_of(error: Exception) -> ProblemError | None:
         return ProblemError("invalid-query", str(error))
     if isinstance(error, ArtifactError):
         return ProblemError("model-refused", str(error))
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return ProblemError("disk-full", "The disk is full; nothing was changed.", 5)
     if isinstance(error, ShortlistError):
         return ProblemError("invalid-request", str(error))
     return None

@@ -192,12 +192,21 @@ class _Server(uvicorn.Server):
 def _run(service: Service, keys: Keys, settings: Settings, listener: socket.socket) -> None:
     tasks: set[asyncio.Task[None]] = set()
 
+    def look_again() -> None:
+        asyncio.get_running_loop().run_in_executor(None, service.follow, True)
+        if settings.keys is not None:
+            try:
+                keys.know(read_keys(settings.keys))
+                log_line("keys read")
+            except ConfigError as error:
+                log_line("keys refused", reason=str(error))
+
     def start_following() -> None:
         loop = asyncio.get_running_loop()
         tasks.add(loop.create_task(_follow(service, settings.poll_s)))
         if hasattr(signal, "SIGHUP"):
             with contextlib.suppress(ValueError, RuntimeError):  # not in the main thread
-                loop.add_signal_handler(signal.SIGHUP, lambda: loop.run_in_executor(None, service.follow, True))
+                loop.add_signal_handler(signal.SIGHUP, look_again)
         gc.collect()
         gc.freeze()  # the model stays: the collector need not walk it again and again
 

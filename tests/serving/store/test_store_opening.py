@@ -5,6 +5,7 @@ import re
 import sqlite3
 import subprocess
 import sys
+import time
 from itertools import pairwise
 from pathlib import Path
 
@@ -204,9 +205,35 @@ def test_a_reader_in_the_way_only_puts_the_emptying_off(path, url, monkeypatch):
     assert min(write_much(store, path, 20)[10:]) > 200_000
     assert reader.execute("SELECT id FROM shortlist_events").fetchall() == [("e",)]
     reader.close()
+    until = time.monotonic() + 60
+    while path.with_name("events.db-wal").stat().st_size:  # nobody writes any more: it is emptied all the same
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    store.close()
+
+
+KILLED = """
+import os, sys
+from shortlist.serving.store.contract import Event
+from shortlist.serving.store.opening import open_store
+from shortlist.serving.store.sql_store import SqlStore
+SqlStore._tidy = lambda store: True  # it is killed before
+store = open_store(sys.argv[1])
+store.append([Event(id="e", user_id="somebody secret", item_id="a", timestamp=100)])
+store.delete_user("somebody secret")
+os._exit(9)
+"""
+
+
+def test_what_was_deleted_before_a_kill_is_gone_when_a_server_writes_again(path, url):
+    subprocess.run([sys.executable, "-c", KILLED, url], check=False)
+    log = path.with_name("events.db-wal")
+    assert b"somebody secret" in log.read_bytes()
+    store = open_store(url)
+    store.require_id_kinds("string", "string")  # as every server does
     store.check()
-    store.check()
-    assert path.with_name("events.db-wal").stat().st_size < 10_000
+    for file in path.parent.iterdir():
+        assert b"somebody secret" not in file.read_bytes()
     store.close()
 
 

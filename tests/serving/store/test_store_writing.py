@@ -270,7 +270,7 @@ def test_groups_are_bounded_and_in_order(monkeypatch):
         groups.append(sum(works))
         return works
 
-    writer = Writer(commit, lambda: None, 1000)
+    writer = Writer(commit, lambda: True, 1000)
     futures = [writer.submit(n, n) for n in (1, 4, 6, 3, 25, 2, 2)]
     started.set()
     assert [future.result() for future in futures] == [1, 4, 6, 3, 25, 2, 2]

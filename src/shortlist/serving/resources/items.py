@@ -31,8 +31,12 @@ async def items(service: Service, call: Call, query: SearchQuery) -> Items:
     """
     bundle = service.bundle
     call.version = bundle.version
+    return await asyncio.to_thread(_search, bundle, query)
+
+
+def _search(bundle: Bundle, query: SearchQuery) -> Items:
     found = bundle.model.items
-    words = query.search.lower().split()
+    words = set(query.search.lower().split())
     if words:
         holds = pl.all_horizontal(bundle.texts.str.contains(word, literal=True) for word in words)
         found = found.filter(holds | (pl.col("item_id").cast(pl.String) == query.search.strip()))

@@ -13,7 +13,7 @@ from shortlist.serving.resources.items import plain
 from shortlist.serving.routes import Route
 from shortlist.serving.schemas import Deleted, KnownUser, KnownUsers, PastEvent, UserHistory
 from shortlist.serving.service import Service, user_id_of
-from shortlist.serving.store.contract import History
+from shortlist.serving.store.contract import History, Store
 
 
 class HistoryQuery(Struct, forbid_unknown_fields=True):
@@ -26,20 +26,29 @@ class UsersQuery(Struct, forbid_unknown_fields=True):
 
 
 async def users(service: Service, call: Call, query: UsersQuery) -> KnownUsers:
-    """Users of the model's log whose id begins with the text searched for, in the order of the model."""
+    """Users of the model's log whose id begins with the text searched for, in the order of the model.
+
+    Those whose data were deleted since are left out.
+    """
     bundle = service.bundle
     call.version = bundle.version
+    return await asyncio.to_thread(_search, bundle, service.store, query)
+
+
+def _search(bundle: Bundle, store: Store | None, query: UsersQuery) -> KnownUsers:
     found = bundle.model.users.with_row_index("row")
     if query.search:
         found = found.filter(pl.col("user_id").cast(pl.String).str.starts_with(query.search))
     shown = found.head(query.limit)
+    deleted = store.deleted_since(bundle.known_seq, shown["user_id"].to_list()) if store is not None else []
+    shown = shown.filter(~pl.col("user_id").is_in(deleted))
     counts = bundle.events_per_user[shown["row"].to_numpy()].tolist()
     rows = shown.drop("row").to_dicts()
     known = [
         KnownUser(row.pop("user_id"), n, {name: plain(value) for name, value in row.items()})
         for row, n in zip(rows, counts, strict=True)
     ]
-    return KnownUsers(bundle.version, len(found), known)
+    return KnownUsers(bundle.version, len(found) - len(deleted), known)
 
 
 async def user_history(service: Service, call: Call, user_id: str, query: HistoryQuery) -> UserHistory:

@@ -236,6 +236,10 @@ class Store(ABC):
         """Those of the users whose data were deleted, and when last, in Unix seconds."""
 
     @abstractmethod
+    def deleted_since(self, seq: int, user_ids: Sequence[Id]) -> list[Id]:
+        """Those of the users whose data were deleted after a place."""
+
+    @abstractmethod
     def put_item(self, item_id: Id, attributes: dict[str, Any]) -> ItemOverlay:
         """Store an item's attributes in place of those stored before; durable when it returns.
 

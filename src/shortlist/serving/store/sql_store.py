@@ -56,7 +56,7 @@ class SqlStore(Store):
         self._writer: Writer | None = None
         self._cache: HistoryCache | None = None
         self._closed = False
-        self._deleted = False
+        self._deleted = True  # perhaps, by a process that was killed before the log was emptied
         try:
             if queue_size is not None:
                 with database.read() as connection:
@@ -110,12 +110,17 @@ class SqlStore(Store):
         return int(n_rows)
 
     def deletion_times(self, user_ids: Sequence[Id]) -> dict[Id, int]:
+        return {user_id: row.deleted_at for user_id, row in self._deletions(0, user_ids)}
+
+    def deleted_since(self, seq: int, user_ids: Sequence[Id]) -> list[Id]:
+        return [user_id for user_id, _ in self._deletions(seq, user_ids)]
+
+    def _deletions(self, seq: int, user_ids: Sequence[Id]) -> list[tuple[Id, Any]]:
         self._require_open()
-        hashes = {self._identity.hash_of(user_id): user_id for user_id in user_ids}
-        statement = select(DELETIONS.c.user_hash, DELETIONS.c.deleted_at)
         with self._database.read() as connection:
-            found = connection.execute(statement).all()
-        return {hashes[row.user_hash]: row.deleted_at for row in found if row.user_hash in hashes}
+            rows = connection.execute(select(DELETIONS).where(DELETIONS.c.seq > seq)).all()
+        hashes = {self._identity.hash_of(user_id): user_id for user_id in user_ids} if rows else {}
+        return [(hashes[row.user_hash], row) for row in rows if row.user_hash in hashes]
 
     def put_item(self, item_id: Id, attributes: dict[str, Any]) -> ItemOverlay:
         if fault := id_fault("item_id", item_id):
@@ -223,9 +228,10 @@ class SqlStore(Store):
         self._deleted |= changes.deleted
         return results
 
-    def _tidy(self) -> None:
-        if self._database.checkpoint(now=self._deleted):
-            self._deleted = False
+    def _tidy(self) -> bool:
+        done = self._database.checkpoint(now=self._deleted)
+        self._deleted &= not done
+        return done
 
 
 def _results(changes: Changes, works: Sequence[Any]) -> list[Any]:

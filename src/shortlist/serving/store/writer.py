@@ -14,6 +14,8 @@ from shortlist.serving.store.contract import Busy, Unavailable
 GROUP = 2_000
 """Units that one commit takes at most (a single larger job is taken alone)."""
 RETRY_AFTER_S = 1
+AGAIN_S = 1.0
+"""Housekeeping that did not come to an end is tried again so much later, or after the next group."""
 CLOSING_S = 10
 
 
@@ -38,12 +40,12 @@ class Writer:
         commit: writes these jobs' work in one durable transaction and returns one result each; a result that is a
             `StoreError` fails its job alone. If ``commit`` itself raises a `StoreError`, no job of the group was
             written; after any other error the jobs of the group are tried one by one.
-        idle: called after a group's results are out; what it raises is ignored.
+        idle: called after a group's results are out; says whether it is done. What it raises means no.
         queue_size: units that may wait, those being committed included.
     """
 
     def __init__(
-        self, commit: Callable[[Sequence[Any]], Sequence[Any]], idle: Callable[[], None], queue_size: int
+        self, commit: Callable[[Sequence[Any]], Sequence[Any]], idle: Callable[[], bool], queue_size: int
     ) -> None:
         self._commit, self._idle, self.queue_size = commit, idle, queue_size
         self._jobs: deque[Job] = deque()
@@ -92,7 +94,8 @@ class Writer:
             raise Unavailable(f"the store could not be closed within {CLOSING_S} s: a commit does not return")
 
     def _loop(self) -> None:
-        while jobs := self._next_group():
+        tidy = True
+        while (jobs := self._next_group(None if tidy else AGAIN_S)) or not self._closing:
             live = [job for job in jobs if job.future.set_running_or_notify_cancel()]
             results = self._results([job.work for job in live])
             with self._wake:
@@ -102,8 +105,9 @@ class Writer:
                     job.future.set_exception(result)
                 else:
                     job.future.set_result(result)
-            with contextlib.suppress(Exception):  # housekeeping: it is tried again after the next group
-                self._idle()
+            tidy = False
+            with contextlib.suppress(Exception):
+                tidy = self._idle()
 
     def _results(self, works: Sequence[Any]) -> Sequence[Any]:
         """What came of each: a result, or the error of its job."""
@@ -114,10 +118,10 @@ class Writer:
         except Exception as error:
             return [error] if len(works) == 1 else [result for work in works for result in self._results([work])]
 
-    def _next_group(self) -> list[Job]:
-        """Wait for jobs; none = closed, and everything is written."""
+    def _next_group(self, patience_s: float | None) -> list[Job]:
+        """Wait for jobs; none = there were none for so long, or it is closed and everything is written."""
         with self._wake:
-            self._wake.wait_for(lambda: self._jobs or self._closing)
+            self._wake.wait_for(lambda: self._jobs or self._closing, patience_s)
             group: list[Job] = []
             units = 0
             while self._jobs and (not group or units + self._jobs[0].n <= GROUP):
