@@ -12,10 +12,19 @@ from test_following import wait_until
 
 import shortlist as sl
 from shortlist import artifact
+from shortlist.serving.metrics import Metrics
+from shortlist.serving.rules_file import RulesFile
 
 
 def rule(kind, name, **keys):
     return f"[[{kind}]]\nname = '{name}'\n" + "".join(f"{key} = {value}\n" for key, value in keys.items())
+
+
+def put(path, text):
+    """The file at once as a whole: a slow machine may look at any moment."""
+    temporary = path.with_suffix(".new")
+    temporary.write_text(text)
+    temporary.replace(path)
 
 
 def ids(answer):
@@ -112,7 +121,7 @@ def test_the_file_is_followed_and_a_bad_one_refused(ruled, model, path, best):
     assert ids(ruled.post("/v1/rank", {"user_id": 1, "items": best[:3]}).json()) == best[:3]
 
     for bad, words in (("[[pin]", "line 1"), (rule("exclude", "x", items="'yaer > 1'"), "line 3: 'x': items")):
-        path.write_text(bad)
+        put(path, bad)
         wait_until(lambda: words in (live(ruled)["refused"] or ""))  # noqa: B023
         told = live(ruled)
         assert str(path) in told["refused"]
@@ -121,7 +130,7 @@ def test_the_file_is_followed_and_a_bad_one_refused(ruled, model, path, best):
     path.unlink()
     wait_until(lambda: "cannot be read" in (live(ruled)["refused"] or ""))
 
-    path.write_text(rule("exclude", "other", items=[best[1], 999], until="2020-01-01"))
+    put(path, rule("exclude", "other", items=[best[1], 999], until="2020-01-01"))
     wait_until(lambda: live(ruled)["version"] != first["version"])
     told = live(ruled)
     assert told["refused"] is None
@@ -133,6 +142,17 @@ def test_the_file_is_followed_and_a_bad_one_refused(ruled, model, path, best):
     text = ruled.client.get("/metrics").text
     assert 'shortlist_rules_total{outcome="refused"} 3.0' in text
     assert 'shortlist_rules_total{outcome="followed"} 2.0' in text
+
+
+def test_a_file_that_is_being_written_is_not_read(tmp_path):
+    path = tmp_path / "shop.toml"
+    path.write_text(rule("exclude", "x", items=[1]))
+    followed = RulesFile(path, Metrics())
+    assert not followed.changed()
+    path.write_text("")
+    assert not followed.changed()  # perhaps there is more to come
+    path.write_text(rule("exclude", "y", items=[1]))
+    assert [followed.changed(), followed.changed(), followed.changed()] == [False, True, True]
 
 
 def test_the_server_looks_again_on_sighup(model_dir, path, best, tmp_path):
@@ -173,7 +193,7 @@ def test_a_rule_that_a_new_model_cannot_follow_is_left_out_and_told(model_dir, m
 
 
 def test_a_changed_item_is_seen_by_the_rules(ruled, path, best):
-    path.write_text(rule("exclude", "old", items="'year < 1000'"))
+    put(path, rule("exclude", "old", items="'year < 1000'"))
     wait_until(lambda: [one["name"] for one in live(ruled)["rules"]] == ["old"])
     assert best[0] in ids(ruled.recommend(user_id=1))
     done = ruled.client.put(f"/v1/items/{best[0]}", json={"attributes": {"title": "x", "group": "even", "year": 1}})

@@ -14,7 +14,7 @@ MOST_CONNECTIONS = 10_000
 HEAD_BYTES = 65_536
 """Of a request before its body. Not counted is the piece in which it begins (256 KB at most)."""
 REST_BYTES = 4_000_000
-"""Of a request after its head, marks between chunks included; `calls.MAX_BODY` says how much of it is read."""
+"""Of a request after its head, other than its body: marks between chunks, and trailers."""
 SLOW_S = 10.0
 """So long may take: a head, the rest of a request that was answered already, and the client's reading an answer."""
 
@@ -66,6 +66,10 @@ class Connection(HttpToolsProtocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._in_head:  # else a trailer, behind the body
             super().on_header(name, value)
+
+    def on_body(self, body: bytes) -> None:
+        self._n_rest -= len(body)
+        super().on_body(body)
 
     def on_headers_complete(self) -> None:
         self._in_head = False

@@ -32,15 +32,20 @@ class RulesFile:
     def __init__(self, path: Path | None, metrics: Metrics) -> None:
         self.path, self.metrics = path, metrics
         self._lock = threading.Lock()
-        self._stamp = self._stamp_now()
+        self._stamp = self._seen = self._stamp_now()
         self.rules = Rules.parse("") if path is None else read_rules(path)
         self.read_at = time.time()
         self.refused: str | None = None
         self._left_out: list[str] = []
 
     def changed(self) -> bool:
-        """Whether the file is another one than when it was last looked at."""
-        return self.path is not None and self._stamp_now() != self._stamp
+        """Whether the file is another one than when it was last read, and was the same when last asked.
+
+        So a file is not read while it is being written.
+        """
+        now = self._stamp_now()
+        settled, self._seen = now == self._seen, now
+        return settled and now != self._stamp
 
     def follow(self, model: Cascade) -> bool:
         """Read the file; whether there are new rules. Those that the model cannot follow are refused as a whole.
