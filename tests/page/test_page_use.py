@@ -106,9 +106,14 @@ def test_nothing_sticks_out_of_a_narrow_screen(film_server, open_tab, width):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_labels_and_contrast(film_server, open_tab, scheme):
-    tab = open_tab(film_server, scheme=scheme)
+    tab = open_tab(film_server, scheme=scheme, expected=("400", "404"))
     found = []
-    for name, place in VIEWS.items():
+    states = {
+        "nothing left": "#/explore?user=5&where=year%20>%203000",
+        "not answered": "#/explore?user=5&where=year%20>",
+        "two settings": "#/compare?user=5&bversion=gone",
+    }
+    for name, place in (VIEWS | states).items():
         page = tab.go(place)
         if name == "explore":
             page.locator(".row").first.get_by_role("button", name="Why").click()

@@ -24,21 +24,33 @@ async function route() {
   leave = new AbortController();
   const signal = leave.signal;
   document.title = `${title} · Shortlist`;
-  for (const link of document.querySelectorAll("nav a"))
-    link.toggleAttribute("aria-current", link.getAttribute("href") === `#/${name in VIEWS ? name : "explore"}`);
+  for (const link of document.querySelectorAll("nav a")) {
+    if (link.getAttribute("href") === `#/${name in VIEWS ? name : "explore"}`) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
   if (moved) show(place, loading(title.toLowerCase()));
   try {
     const view = await load();
     if (signal.aborted) return;
-    await view.view(place, { rest: rest.map(decodeURIComponent), query: new URLSearchParams(query), signal });
+    await view.view(place, { rest: rest.map(decoded), query: new URLSearchParams(query), signal });
     if (shown && moved) { place.focus({ preventScroll: true }); scrollTo(0, 0); announce(`${title} shown`); }
     shown = path;
     corner();
   } catch (error) {
     if (signal.aborted || error.kind === "aborted") return;
     if (!error.kind) console.error(error);
-    show(place, failed(error.kind ? error : { kind: "page", title: "This page failed", detail: String(error) }, () => { shown = ""; route(); }));
+    show(place, failed(error.kind ? error : { kind: "page", title: "This page failed", detail: String(error) }, error.kind ? again : () => location.reload()));
   }
+}
+
+function again() {
+  shown = "";
+  route();
+}
+
+/** A part of an address as it was meant; one that was cut or mistyped stays as it is. */
+function decoded(part) {
+  try { return decodeURIComponent(part); } catch { return part; }
 }
 
 async function corner() {
@@ -74,4 +86,5 @@ function dialogue(problem) {
 addEventListener("hashchange", route);
 addEventListener("shortlist-model", () => { forget(); corner(); });
 document.querySelector(".skip").addEventListener("click", (event) => { event.preventDefault(); place.focus(); });
-route();
+await route();
+for (const [, load] of Object.values(VIEWS)) load().catch(() => null);  // so that they are there when the server is not

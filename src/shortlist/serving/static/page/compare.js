@@ -4,8 +4,10 @@ import { get, post } from "./api.js";
 import { asking, factsOf, itemLink, learn, model, settingsOf, supported, titleOf } from "./data.js";
 import { controls, intoQuery, settingsFrom } from "./controls.js";
 import { announce, count, h, number, show } from "./dom.js";
-import { chooser, historyPanel, nameOf, personOf } from "./person.js";
+import { chooser, historyPanel, intoAddress, nameOf, personOf } from "./person.js";
+import { table, titled } from "./figures.js";
 import { dots, slope } from "./flow.js";
+import { legend } from "./stages.js";
 import { failed, loading, note } from "./states.js";
 
 export async function view(place, { query, signal }) {
@@ -23,7 +25,7 @@ class Compare {
     this.sides = ["a", "b"].map((name) => ({ name, settings: settingsFrom(query, name), answer: null, problem: null }));
     const [a, b] = this.sides.map((side) => side.settings);
     const other = this.models.versions.find((version) => version !== this.models.serving);
-    a.version ||= this.models.serving;
+    a.version ||= this.models.serving;  // as the address says, even where it is not kept any more
     b.version ||= other ?? this.models.serving;
     if (!other && ![...query.keys()].some((key) => key.startsWith("b")) && this.fields.has("diversity")) b.diversity = 0.5;
   }
@@ -32,6 +34,7 @@ class Compare {
     const { told, person } = this;
     const past = historyPanel(person, told, () => { past.refresh(this.signal); this.refresh(); });
     this.summary = h("div.notes");
+    this.colours = h("div");
     this.lists = h("div.flow.versus", {}, loading("both lists", 8));
     this.reports = h("section.reports");
     for (const side of this.sides) side.controls = this.settings(side);
@@ -40,7 +43,7 @@ class Compare {
       h("div.asked", {}, chooser(person, told, (next, same) => this.pick(next, same)),
         person.kind === "built" && past.panel,
         this.sides.map((side) => h("section.panel", { "aria-label": `Settings of list ${side.name.toUpperCase()}` }, h("h2", {}, `List ${side.name.toUpperCase()}`), side.version, side.controls.box))),
-      this.summary, this.lists, this.reports));
+      this.summary, this.colours, this.lists, this.reports));
     if (person.kind === "built") past.refresh(this.signal);
     await Promise.all([this.refresh(), this.report()]);
   }
@@ -49,24 +52,21 @@ class Compare {
     const { models, told, fields } = this;
     const id = `${side.name}version`;
     side.version = h("div.field", {}, h("label", { for: id }, "Version"), h("select", { id, onchange: (event) => { side.settings.version = event.target.value; this.changed(side); this.report(); } },
-      models.versions.map((version) => h("option", { value: version, selected: version === side.settings.version }, `${version.slice(0, 8)}${version === models.serving ? ", promoted" : ""}`))),
+      [...new Set([...models.versions, side.settings.version])].map((version) => h("option", { value: version, selected: version === side.settings.version },
+        `${version.slice(0, 8)}${version === models.serving ? ", promoted" : models.versions.includes(version) ? "" : ", not kept"}`))),
     models.versions.length < 2 && h("p.quiet", {}, "This is the only version that is kept."));
     return controls(side.settings, told, fields, () => this.changed(side), { name: side.name, lengths: false });
   }
 
   pick(next, same) {
     if (same) { this.begin(); return; }
-    const query = this.query();
-    query.delete("user");
-    query.delete("new");
-    if (next.kind === "built") query.set("new", "");
-    if (next.kind === "known") query.set("user", String(next.id));
-    location.hash = `#/compare?${query}`;
+    location.hash = `#/compare?${this.query(next)}`;
   }
 
-  query() {
+  query(person = this.person) {
     const query = new URLSearchParams(location.hash.split("?")[1] ?? "");
     for (const side of this.sides) intoQuery(side.settings, query, side.name);
+    intoAddress(person, query);
     return query;
   }
 
@@ -87,24 +87,37 @@ class Compare {
     side.asked?.abort();
     side.asked = new AbortController();
     const signal = AbortSignal.any([side.asked.signal, this.signal]);
-    const { version } = side.settings;
-    const path = version === this.models.serving ? "/v1/recommend" : `/v1/models/${version}/recommend`;
     try {
-      const answer = await post(path, { ...asking(this.person), ...settingsOf(side.settings, this.fields) }, signal);
+      const answer = await this.answerOf(side.settings, signal);
       await learn(answer.items.map((item) => item.item_id), signal);
       Object.assign(side, { answer, problem: null });
       side.controls.complain("");
     } catch (error) {
       if (error.kind === "aborted") return;
       if (error.kind === "invalid-query") side.controls.complain(error.detail);
-      else Object.assign(side, { answer: null, problem: error });
+      if (error.kind !== "invalid-query" || !side.answer) Object.assign(side, { answer: null, problem: error });
     }
+  }
+
+  /** By the version chosen: the open route answers by the promoted one alone, and that may have changed meanwhile. */
+  async answerOf(settings, signal) {
+    const { version } = settings;
+    const body = { ...asking(this.person), ...settingsOf(settings, this.fields) };
+    if (version === this.models.serving) {
+      const answer = await post("/v1/recommend", body, signal);
+      if (answer.model_version === version) return answer;
+      dispatchEvent(new Event("shortlist-model"));
+      this.models = await get("/v1/models", signal);
+    }
+    return post(`/v1/models/${encodeURIComponent(version)}/recommend`, body, signal);
   }
 
   draw() {
     const [a, b] = this.sides;
     const ranks = this.sides.map((side) => new Map((side.answer?.items ?? []).map((item) => [String(item.item_id), item.rank])));
-    const columns = this.sides.map((side, at) => column(side, this.told, ranks[1 - at], () => this.refresh([side])));
+    const sources = [...new Set([...this.told.sources, ...this.sides.flatMap((side) => (side.answer?.items ?? []).flatMap((item) => item.sources))])];
+    show(this.colours, legend({ sources }));
+    const columns = this.sides.map((side, at) => column(side, { sources }, ranks[1 - at], () => this.refresh([side])));
     const both = [...ranks[0].keys()].filter((id) => ranks[1].has(id));
     const left = new Map(both.map((id) => [id, { element: columns[0].rows.get(id), rank: ranks[0].get(id) }]));
     const right = new Map(both.map((id) => [id, { element: columns[1].rows.get(id), rank: ranks[1].get(id) }]));
@@ -120,16 +133,18 @@ class Compare {
 
   async report() {
     const versions = [...new Set(this.sides.map((side) => side.settings.version))];
-    const kept = await Promise.all(versions.map((version) => get(`/v1/models/${version}/report`, this.signal).catch(() => null)));
+    const kept = await Promise.all(versions.map((version) => get(`/v1/models/${encodeURIComponent(version)}/report`, this.signal).catch(() => null)));
     const known = kept.filter((one) => one?.report);
     if (!known.length || versions.length < 2) { show(this.reports); return; }
     const names = [...new Set(known.flatMap((one) => Object.keys(one.report.results[0].metrics)))];
+    const shown = (figure, best) => (!figure ? "–" : [h(figure.mean === best ? "b" : "span", {}, number(figure.mean)), ` [${number(figure.low)}, ${number(figure.high)}]`]);
     show(this.reports, h("h2", {}, "Their reports"),
-      h("div.scroll", { tabindex: "0", role: "region", "aria-label": "Their reports" }, h("table", {},
-        h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Figure"), known.map((one) => h("th.n", { scope: "col" }, one.version.slice(0, 8))))),
-        h("tbody", {}, h("tr", {}, h("th", { scope: "row" }, "Protocol"), known.map((one) => h("td.n", {}, one.report.protocol))),
-          names.map((name) => h("tr", {}, h("th", { scope: "row" }, name), known.map((one) => { const figure = one.report.results[0].metrics[name]; return h("td.n", {}, figure ? `${number(figure.mean)} [${number(figure.low)}, ${number(figure.high)}]` : "–"); })))))),
-      h("p.quiet", {}, "Figures of different protocols or data cannot be held against each other; `shortlist evaluate A B` compares two models on the same questions."));
+      table("Their reports", ["Figure", ...known.map((one) => one.version.slice(0, 8))], [["Protocol", ...known.map((one) => one.report.protocol)], ...names.map((name) => {
+        const figures = known.map((one) => one.report.results[0].metrics[name]);
+        const best = Math.max(...figures.map((figure) => figure?.mean ?? -Infinity));
+        return [titled(name), ...figures.map((figure) => shown(figure, best))];
+      })]),
+      h("p.quiet", {}, "Figures of different protocols or data cannot be held against each other; ", h("code", {}, "shortlist evaluate A B"), " compares two models on the same questions."));
   }
 }
 

@@ -62,10 +62,11 @@ export function factsOf(id, most = 3) {
 export function worded(value, name = "") {
   if (value === null || value === undefined) return "–";
   if (Array.isArray(value)) return value.map((one) => worded(one)).join(", ");
-  if (typeof value === "boolean") return value ? name || "yes" : name ? `not ${name}` : "no";
-  if (typeof value === "number" && name && !/year|date/i.test(name))
-    return `${name.replaceAll("_", " ")} ${Number.isInteger(value) ? value : value.toPrecision(3)}`;
-  return String(value);
+  const called = name.replaceAll("_", " ");
+  if (typeof value === "boolean") return called ? `${value ? "" : "not "}${called}` : value ? "yes" : "no";
+  if (typeof value !== "number") return String(value);
+  const figure = String(Number(value.toFixed(4)) || value);
+  return called && !/year|date/i.test(called) ? `${called} ${figure}` : figure;
 }
 
 export function itemLink(id) {

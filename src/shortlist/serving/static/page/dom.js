@@ -1,5 +1,7 @@
 // Elements and words. Text only ever becomes text nodes: nothing here parses HTML.
 
+import { heldFocus } from "./focus.js";
+
 const SVG = "http://www.w3.org/2000/svg";
 
 /** An element: `h("a.button", {href: "#/"}, "text", child)`; `on…` are listeners, null and false are left out. */
@@ -25,10 +27,35 @@ function fill(made, attributes, children) {
   return made;
 }
 
-/** Put children in the place of those that are there. */
+/** Put children in the place of those that are there; the focus stays. */
 export function show(place, ...children) {
+  const focus = heldFocus(place);
   place.replaceChildren(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
+  focus();
   return place;
+}
+
+/** The same for what only tells figures, again and again: elements stay, their texts and attributes change. */
+export function renew(place, ...children) {
+  alike(place, h("div", {}, ...children));
+  return place;
+}
+
+function alike(old, next) {
+  const before = [...old.childNodes], after = [...next.childNodes];
+  before.slice(after.length).forEach((node) => node.remove());
+  after.forEach((node, at) => {
+    const now = before[at];
+    if (!now) old.append(node);
+    else if (now.isEqualNode(node)) return;
+    else if (now.nodeName !== node.nodeName) now.replaceWith(node);
+    else if (now.nodeType === Node.TEXT_NODE) now.data = node.data;
+    else {
+      for (const { name } of [...now.attributes]) if (!node.hasAttribute(name)) now.removeAttribute(name);
+      for (const { name, value } of node.attributes) now.setAttribute(name, value);
+      alike(now, node);
+    }
+  });
 }
 
 /** Say something to screen readers. */
@@ -52,7 +79,7 @@ export function number(value, digits = 3) {
   if (value === 0) return "0";
   const size = Math.abs(value);
   if (size >= 1000) return whole.format(value);
-  if (size < 0.0005) return value.toExponential(1).replace("-", "−");
+  if (size < 0.00005) return value.toExponential(1).replaceAll("-", "−");
   const places = Math.max(0, Math.min(4, digits - 1 - Math.floor(Math.log10(size))));
   return value.toFixed(places).replace("-", "−");
 }
@@ -81,4 +108,12 @@ export function later(call, pause = 200) {
     clearTimeout(timer);
     timer = setTimeout(() => call(...given), pause);
   };
+}
+
+/** Call at once, but then not again before a pause is over, with the latest arguments: for what follows a movement. */
+export function paced(call, pause) {
+  let timer = 0, next = null;
+  const go = (given) => { call(...given); timer = setTimeout(over, pause); };
+  const over = () => { timer = 0; if (next) { const given = next; next = null; go(given); } };
+  return (...given) => { if (timer) next = given; else go(given); };
 }

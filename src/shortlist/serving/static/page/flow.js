@@ -1,7 +1,10 @@
 // The picture of the two stages: retrieval's order on the left, the final order on the right, a line for each item.
 
 import { factsOf, itemLink, titleOf } from "./data.js";
-import { h, number, ordinal, show, svg } from "./dom.js";
+import { h, integer, number, ordinal, show, svg } from "./dom.js";
+import { named } from "./stages.js";
+
+const LINE_PX = 23;  // from the top of a row to the middle of its first line
 
 /** Where each item of the left list goes in the right one.
  *  `left`: [{item_id, place, fate}], `right`: elements by id. Drawn anew whenever anything changes its size. */
@@ -10,7 +13,7 @@ export function slope(left, right) {
   function draw() {
     const frame = picture.getBoundingClientRect();
     if (!frame.height) return;
-    const middle = (element) => { const box = element.getBoundingClientRect(); return box.top + Math.min(box.height / 2, 34) - frame.top; };
+    const middle = (element) => element.getBoundingClientRect().top + LINE_PX - frame.top;
     const lines = [];
     for (const [id, from] of left) {
       const to = right.get(id);
@@ -42,7 +45,7 @@ export function slope(left, right) {
 
 /** Which sources proposed an item, as one dot per source, filled where it did. */
 export function dots(item, told) {
-  const by = item.sources.length ? item.sources.join(", ") : "no source";
+  const by = item.sources.map(named).join(", ") || "no source";
   return h("span.dots", { role: "img", "aria-label": `proposed by ${by}`, title: `proposed by ${by}` },
     told.sources.map((source, at) => h(`span.dot.s${at}${item.sources.includes(source) ? "" : ".out"}`)));
 }
@@ -51,7 +54,7 @@ export function dots(item, told) {
 export function moved(item) {
   const place = item.retrieval_rank;
   if (!place) return h("span.move", {}, "put in by a rule");
-  if (place === item.rank) return h("span.move.level", {}, "retrieved at the same place");
+  if (place === item.rank) return h("span.move.level", {}, "same place");
   const up = item.rank < place;
   return h(`span.move.${up ? "up" : "down"}`, {}, h("span", { "aria-hidden": "true" }, up ? "▲ " : "▼ "), h("span.hidden", {}, up ? "up " : "down "), `from ${ordinal(place)}`);
 }
@@ -66,20 +69,16 @@ export function retrieved(pool, items, k) {
   const elements = new Map();
   const rows = all.map((item, at) => {
     const id = String(item.item_id), to = final.get(id);
-    const gap = at > 0 && item.retrieval_rank - all[at - 1].retrieval_rank > 1;
+    const gap = item.retrieval_rank > k && (at === 0 || item.retrieval_rank - all[at - 1].retrieval_rank > 1 || all[at - 1].retrieval_rank <= k);
     const fate = to ? null : item.score === null ? "below" : ordinal(item.rank);
     const element = h("li", { "data-id": id, class: [to ? "stays" : "goes", gap ? "gap" : ""].join(" ") },
-      h("span.place", {}, h("span.hidden", {}, "Retrieved "), ordinalNumber(item.retrieval_rank)),
+      h("span.place", {}, h("span.hidden", {}, "Retrieved "), integer(item.retrieval_rank)),
       h("span.title", {}, titleOf(item.item_id)),
       to ? h("span.hidden", {}, `, ranked ${ordinal(to.rank)}`) : h("span.fate", {}, h("span.hidden", {}, "not in the list: ranked "), `→ ${fate}`));
     elements.set(id, { element, rank: item.retrieval_rank });
     return element;
   });
   return { rows, elements };
-}
-
-function ordinalNumber(n) {
-  return new Intl.NumberFormat("en").format(n);
 }
 
 /** One row of the final list. `extra` has the controls at its end. */
@@ -90,9 +89,9 @@ export function ranked(item, told, { before = null, extra = [], marks = [] } = {
   const fresh = before && !before.has(id);
   const facts = [
     moved(item),
-    fact("score", item.score === null ? "not ranked" : number(item.score)),
-    fact("retrieval", number(item.retrieval_score)),
-    item.predicted_rating !== null && fact("predicted", number(item.predicted_rating, 2)),
+    fact("ranking score", item.score === null ? "not ranked" : number(item.score)),
+    fact("retrieval score", number(item.retrieval_score)),
+    item.predicted_rating !== null && fact("predicted rating", number(item.predicted_rating, 2)),
     item.propensity !== null && item.propensity !== undefined && item.propensity < 1 && fact("propensity", number(item.propensity)),
   ];
   const element = h("li.row", { "data-id": id, class: fresh ? "row fresh" : "row" },

@@ -5,7 +5,7 @@ import { asking, built, factsOf, itemLink, keep, learn, model, supported, titleO
 import { count, h, later, number, ordinal, show } from "./dom.js";
 import { nameOf, personOf } from "./person.js";
 import { rater } from "./stars.js";
-import { empty, failed, loading } from "./states.js";
+import { empty, failed, loading, note } from "./states.js";
 import { parts } from "./why.js";
 
 export async function view(place, { rest, query, signal }) {
@@ -30,9 +30,9 @@ export async function view(place, { rest, query, signal }) {
     h("p.quiet", {}, "Its id is ", h("code", {}, String(item.item_id))),
     h("div.columns", {},
       h("section", {}, h("h2", {}, "Attributes"), attributes(item)),
-      h("section", {}, h("h2", {}, "Similar items"), similar),
-      h("section.stands", {}, h("h2", {}, "Where it stands"), stands,
-        h("div.rate", {}, h("span", {}, "Rate it for someone new"), rater(title, told, (value) => { built.rate(item.item_id, value); show(said, "Done. ", h("a", { href: "#/explore?new=" }, `See their list`), ` (${count(built.events().length, "item")} in their history).`); })), said))));
+      h("section", {}, h("h2", {}, "Similar items"), similar)),
+    h("section.stands", {}, h("h2", {}, "Where it stands"), stands,
+      h("div.rate", {}, h("span", {}, "Rate it for someone new"), rater(title, told, (value) => { built.rate(item.item_id, value); show(said, "Done. ", h("a", { href: "#/explore?new=" }, `See their list`), ` (${count(built.events().length, "item")} in their history).`); })), said)));
   await Promise.all([similarTo(similar, item.item_id, signal), standing(stands, item.item_id, query, told, signal)]);
 }
 
@@ -69,17 +69,20 @@ async function standing(place, id, query, told, signal) {
     }
     const who = asking(person), k = Math.min(1000, told.candidates);
     const plain = fields.has("rules") ? { rules: "" } : {};
-    const [pool, alone] = await Promise.all([
+    const [pool, alone, own] = await Promise.all([
       post("/v1/recommend", { ...who, ...plain, k, filter_seen: false }, signal),
-      post("/v1/rank", { ...who, items: [id], ...(fields.has("explain") ? { explain: true } : {}) }, signal)]);
+      post("/v1/rank", { ...who, items: [id], ...(fields.has("explain") ? { explain: true } : {}) }, signal),
+      post("/v1/recommend", { ...who, ...plain, k: 1, include_items: [id] }, signal)]);
     const found = pool.items.find((one) => String(one.item_id) === String(id));
     const one = alone.items[0];
-    const user = h("input", { id: "stands-for", type: "search", value: person.kind === "known" ? String(person.id) : "", autocomplete: "off", placeholder: "user id" });
+    const user = h("input", { id: "stands-for", type: "search", value: person.kind === "known" ? String(person.id) : "", autocomplete: "off", spellcheck: "false", placeholder: "user id" });
     const details = h("div");
-    show(place, h("form.joined", { onsubmit: (event) => { event.preventDefault(); location.hash = `${itemLink(id)}?user=${encodeURIComponent(user.value.trim())}`; } },
+    const whose = nameOf(person), n = count(pool.items.length, "candidate");
+    show(place, h("form.joined", { onsubmit: (event) => { event.preventDefault(); if (user.value.trim()) location.hash = `${itemLink(id)}?user=${encodeURIComponent(user.value.trim())}`; } },
       h("label", { for: "stands-for" }, "For user"), user, h("button", { type: "submit" }, "Show")),
-    h("p.verdict", {}, found ? [h("b", {}, ordinal(found.rank)), ` of ${count(pool.items.length, "candidate")} for ${nameOf(person)}; retrieval alone had it ${ordinal(found.retrieval_rank)}. Items seen before count here.`]
-      : [h("b", {}, "Not on the shortlist"), ` of ${count(pool.items.length, "candidate")} for ${nameOf(person)}. Ranking alone gives it the score ${number(one?.score)}${one?.predicted_rating != null ? ` and predicts the rating ${number(one.predicted_rating, 2)}` : ""}.`]), details);
+    h("p.verdict", {}, found ? [h("b", {}, `${ordinal(found.rank)} of ${n}`), ` for ${whose}; retrieval alone had it ${ordinal(found.retrieval_rank)}.`]
+      : [h("b", {}, `Not among the ${n}`), ` for ${whose}: retrieval left it out. Ranking, asked about it alone, gives it the score ${number(one?.score)}${one?.predicted_rating != null ? ` and predicts the rating ${number(one.predicted_rating, 2)}` : ""}.`]),
+    !own.items.length && note("info", h("b", {}, "They have it already, "), "so it is not recommended again; this is where it would stand."), details);
     if (one?.explanation) await parts(details, one, told, signal);
   } catch (error) {
     if (error.kind !== "aborted") show(place, failed(error, () => standing(place, id, query, told, signal)));

@@ -8,11 +8,27 @@ import { failed, loading } from "./states.js";
 
 const SHOWN = 12;
 
-/** The person that an address names; without a name a user of the log with a history of middling length. */
+let latest = null, known = null;
+
+/** The person that an address names; without a name the one looked at last, else a user of middling history. */
 export async function personOf(query, signal) {
-  if (query.has("new")) return { kind: "built" };
   const wanted = query.get("user");
-  if (wanted !== null) return { kind: "known", id: wanted };
+  if (query.has("new")) latest = { kind: "built" };
+  else if (wanted) latest = { kind: "known", id: wanted };
+  else if (query.has("known")) latest = known ?? await anyone(signal);
+  else latest ??= await anyone(signal);
+  if (latest.kind === "known") known = latest;
+  return { ...latest };
+}
+
+/** Puts a person into the query of an address. */
+export function intoAddress(person, query) {
+  for (const name of ["user", "new", "known"]) query.delete(name);
+  if (person.kind === "known") query.set("user", String(person.id));
+  else query.set(person.kind === "built" ? "new" : "known", "");
+}
+
+async function anyone(signal) {
   const { users } = await get("/v1/users?limit=40", signal);
   if (!users.length) return { kind: "built" };
   const fit = users.find((user) => user.events >= 15 && user.events <= 80) ?? users.reduce((a, b) => (b.events > a.events ? b : a));
@@ -66,7 +82,7 @@ function titleField(told, pick) {
     if (found.error) { show(results); said.textContent = found.error.message; return; }
     found.items.forEach(keep);
     said.textContent = !found.total ? "Nothing by this name." : text ? `${count(found.total, "item")} found` : "The first of the catalogue:";
-    show(results, found.items.map(({ item_id: id }) => h("li", {},
+    show(results, found.items.map(({ item_id: id }) => h("li", { "data-id": String(id) },
       h("span.title", {}, titleOf(id), h("small", {}, factsOf(id, 2))),
       rater(titleOf(id), told, (value) => { built.rate(id, value); pick({ kind: "built" }, true); }))));
   };
@@ -102,7 +118,7 @@ export function historyPanel(person, told, changed) {
       return;
     }
     show(place, h("ol.history", {}, events.slice(0, all ? events.length : SHOWN).map((event) => line(event, person, told, changed))),
-      events.length > SHOWN && h("button.link", { type: "button", onclick: () => { all = !all; refresh(signal); } }, all ? "Show fewer" : `Show ${Math.min(events.length, 500)}`));
+      events.length > SHOWN && h("button.link", { type: "button", onclick: () => { all = !all; refresh(signal); } }, all ? "Show fewer" : total > events.length ? `Show the latest ${events.length}` : `Show all ${total}`));
   }
   return { panel, refresh };
 }
@@ -122,7 +138,7 @@ function line(event, person, told, changed) {
   const id = event.item_id, title = titleOf(id);
   const when = person.kind === "known" && event.timestamp > 100_000_000 ? day(event.timestamp) : null;
   const facts = [when, event.event, event.weight === 0 && "does not count"].filter(Boolean).join(" · ");
-  return h("li", { class: event.known_to_model === false ? "fresh" : null },
+  return h("li", { "data-id": String(id), class: event.known_to_model === false ? "fresh" : null },
     h("span.title", {}, h("a", { href: itemLink(id) }, title),
       h("small", {}, event.known_to_model === false && h("b.tag", {}, "new"), facts || factsOf(id, 2))),
     given(event.rating, told.ratings),

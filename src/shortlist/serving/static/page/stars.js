@@ -10,16 +10,27 @@ export function steps(ratings) {
   return [0, 1, 2, 3, 4].map((step) => Number((ratings.low + (step * (ratings.high - ratings.low)) / 4).toPrecision(3)));
 }
 
+/** What a click does, once: the second click of a double one would hit the item that has come in this one's place. */
+function once(act) {
+  return (event) => { if (event.detail < 2) act(); };
+}
+
+/** So does a key that is held down. */
+function unrepeated(event) {
+  if (event.repeat && (event.key === "Enter" || event.key === " ")) event.preventDefault();
+}
+
 /** A control to rate an item; `rated` is called with the value, `undefined` where there are no ratings. */
 export function rater(title, told, rated, value = null) {
   const values = steps(told.ratings);
-  if (!values.length) return h("button.small", { type: "button", "aria-label": `Add ${title} to the history`, onclick: () => rated(null) }, "+ Add");
+  if (!values.length) return h("button.small", { type: "button", "aria-label": `Add ${title} to the history`, onkeydown: unrepeated, onclick: once(() => rated(null)) }, "+ Add");
   const buttons = values.map((one, at) => h("button", {
     type: "button", tabindex: at === 0 ? "0" : "-1", class: value !== null && one <= value ? "on" : null,
-    "aria-label": `${one} of ${values.at(-1)}`, "aria-pressed": value === one ? "true" : "false", onclick: () => rated(one),
+    "aria-label": `${one} of ${values.at(-1)}`, "aria-pressed": value === one ? "true" : "false", onclick: once(() => rated(one)),
   }, "★"));
   const group = h("span.stars", { role: "group", "aria-label": `Rate ${title}`, onkeydown: move, onmouseover: light, onmouseleave: dark }, buttons);
   function move(event) {
+    unrepeated(event);
     const at = buttons.indexOf(document.activeElement);
     const step = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1 }[event.key];
     if (!step || at < 0) return;

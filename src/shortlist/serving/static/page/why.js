@@ -1,6 +1,7 @@
 // Why an item is where it is: the sentence, and on demand its parts.
 
 import { itemLink, learn, titleOf } from "./data.js";
+import { named } from "./stages.js";
 import { h, number, ordinal, percent, show, signed } from "./dom.js";
 
 /** The parts of an explanation; titles that are not known yet are learned first. */
@@ -16,20 +17,19 @@ function retrieval(why, told) {
   if (!why.sources?.length) return null;
   const rows = why.sources.flatMap((source) => [
     h("tr", {},
-      h("th", { scope: "row" }, h(`span.dot.s${told.sources.indexOf(source.source)}`, { "aria-hidden": "true" }), source.source),
+      h("th", { scope: "row" }, h(`span.dot.s${told.sources.indexOf(source.source)}`, { "aria-hidden": "true" }), named(source.source), !source.proposed && h("small.quiet", {}, " scored it, did not propose it")),
       h("td.n", {}, source.rank ? ordinal(source.rank) : "–"),
-      h("td.n", {}, number(source.score)),
-      h("td", {}, source.proposed ? "proposed it" : "scored it")),
+      h("td.n", {}, number(source.score))),
     because(source.because ?? [])]);
   return h("section", {}, h("h3", {}, "Stage 1: who found it"),
-    h("div.scroll", { tabindex: "0", role: "region", "aria-label": "Sources" }, h("table", {}, h("thead", {}, h("tr", {}, ["Source", "Place in the catalogue", "Its score", ""].map((text, at) => h("th", { scope: "col", class: at === 1 || at === 2 ? "n" : null }, text || h("span.hidden", {}, "What it did"))))), h("tbody", {}, rows))));
+    h("div.scroll", { tabindex: "0", role: "region", "aria-label": "Sources" }, h("table", {}, h("thead", {}, h("tr", {}, ["Source", "its place", "its score"].map((text, at) => h("th", { scope: "col", class: at ? "n" : null }, text)))), h("tbody", {}, rows))));
 }
 
 /** A row of its own, so that titles have room on a phone too. */
 function because(list) {
   const shown = list.filter((one) => one.share >= 0.01).slice(0, 3);
   if (!shown.length) return null;
-  return h("tr.because", {}, h("td", { colspan: 4 }, "because of ", shown.map((one, at) => [at ? ", " : "", h("a", { href: itemLink(one.item_id) }, titleOf(one.item_id)), ` (${percent(one.share)})`])));
+  return h("tr.because", {}, h("td", { colspan: 3 }, "because of ", shown.map((one, at) => [at ? ", " : "", h("a", { href: itemLink(one.item_id) }, titleOf(one.item_id)), ` (${percent(one.share)})`])));
 }
 
 function ranking(why) {
