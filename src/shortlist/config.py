@@ -74,9 +74,9 @@ class CovisitationSettings(Struct, frozen=True):
         neighbours: strongest followers kept per item.
     """
 
-    window: Annotated[tuple[Count, ...], Meta(min_length=1)] = (5, 20)
+    window: Annotated[tuple[Count, ...], Meta(min_length=1)] = (5, 20, 1)
     popularity_power: Annotated[tuple[Power, ...], Meta(min_length=1)] = (0.0, 0.25, 0.5)
-    decay: Annotated[tuple[Decay, ...], Meta(min_length=1)] = (0.6, 0.7, 0.8, 0.9)
+    decay: Annotated[tuple[Decay, ...], Meta(min_length=1)] = (0.6, 0.7, 0.8, 0.9, 0.3, 0.1)
     neighbours: Count = 512
 
 
@@ -122,8 +122,8 @@ class PopularitySettings(Struct, frozen=True):
         half_life: of the decayed list, to choose from.
     """
 
-    recent: Annotated[tuple[Count, ...], Meta(min_length=1)] = (7, 14, 30)
-    half_life: Annotated[tuple[Positive, ...], Meta(min_length=1)] = (7.0, 30.0, 90.0)
+    recent: Annotated[tuple[Count, ...], Meta(min_length=1)] = (7, 14, 30, 3, 1)
+    half_life: Annotated[tuple[Positive, ...], Meta(min_length=1)] = (7.0, 30.0, 90.0, 2.0)
 
 
 class RepeatsSettings(Struct, frozen=True):
@@ -133,7 +133,7 @@ class RepeatsSettings(Struct, frozen=True):
         decay: weight of a history event relative to the next newer one.
     """
 
-    decay: Annotated[tuple[Decay, ...], Meta(min_length=1)] = (0.98, 0.9, 0.7)
+    decay: Annotated[tuple[Decay, ...], Meta(min_length=1)] = (0.98, 0.9, 0.7, 1.0)
 
 
 class RetrievalSettings(Struct, frozen=True):

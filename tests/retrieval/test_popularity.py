@@ -88,6 +88,18 @@ def test_ticks_are_days_on_a_long_log_and_a_256th_otherwise():
     assert ItemCounts.of(make_log([0] * 3, [0, 1, 2], 1, 3, in_seconds=False)).tick_length == 1
 
 
+def test_ticks_are_short_where_items_live_shortly():
+    n, day = 3_000, np.arange(3_000) / 3_000 * 100  # one item a day, 30 events each within the day
+    items = day.astype(np.int64)
+    log = make_log(np.zeros(n), items, 1, 100, (day * DAY).astype(np.int64))
+    assert DAY // 24 - 200 < log.tick_length < DAY // 24 + 200  # half of the ages are below half a day
+    at = 50 * DAY + DAY // 4  # what began this morning is popular this noon
+    (proposed,) = Popularity("recent", ItemCounts.of(log), window=1).propose(make_queries([[]], at=at), 1)
+    assert proposed.tolist() == [50]
+    few = make_log(np.zeros(1_000), items[:1_000], 1, 100, (day[:1_000] * 10 * DAY).astype(np.int64))
+    assert few.tick_length == DAY
+
+
 def test_an_order_only_log_counts_what_came_before():
     log = make_log(np.zeros(6), [0, 1, 1, 2, 2, 2], 1, 3, in_seconds=False)
     source = Popularity("popularity", ItemCounts.of(log))

@@ -108,9 +108,11 @@ def test_those_who_were_away_and_those_who_act_have_votes_of_their_own(chosen):
             plan.source_names, (0.4, 0.2, 0.2, 0.1, 0.1), (0.1, 0.1, 0.1, 0.5, 0.4), strict=True
         )
     ]
-    weights = fusion_weights(replace(plan, trials=trials))
+    nothing = {name: {} for name in plan.source_names}
+    tried_in_vain = [trial | {"settings": {"decay": 0.5}, "ndcg_away": 0.9, "ndcg_fresh": 0.9} for trial in trials]
+    weights = fusion_weights(replace(plan, chosen=nothing, trials=[*tried_in_vain, *trials]))
     assert weights == ((1.0, 0.125, 0.125, 0.015625, 0.015625), (0.008, 0.008, 0.008, 1.0, 0.512))
-    assert len(fusion_weights(replace(plan, trials=trials, order=False))) == 1
+    assert len(fusion_weights(replace(plan, chosen=nothing, trials=trials, order=False))) == 1
 
 
 def test_the_figures_of_each_kind_are_those_of_its_queries(chosen):

@@ -14,6 +14,12 @@ from shortlist.evaluation.lists import Relevant
 from shortlist.filters import allowed_masks
 from shortlist.stages import Queries, stored_queries
 
+FIRST_WINDOW, WINDOW = 0.4, 0.2
+"""Where in the log the first window of a model for periods begins, and how many of the log's events each one holds.
+
+Short windows favour what is in fashion just now, long ones what lasts: a model judged over a period (`split_time` holds
+back a fifth) must have learned from periods of such a length. docs/benchmarks.md has figures."""
+
 
 @dataclass(frozen=True)
 class Shift:
@@ -60,26 +66,40 @@ def make_shifts(log: Log, target: Target, n: int, seed: int, filter_seen: bool) 
 
 
 def _windows(log: Log, n: int, filter_seen: bool) -> list[Shift]:
-    """The last half of the log in n windows with as many events each; none where all of it is one moment.
+    """n overlapping windows of a fifth of the log's events each; none where all of it is one moment.
 
     Who has a history is asked at the cut. New users are asked in the middle of their events, with the first half as
     history, as they will be when the model answers; those with one event at the cut, with none.
     """
-    if not len(log):
-        return []
-    cuts = np.unique(log.timestamps[np.linspace(len(log) // 2, len(log) - 1, n + 1).astype(np.int64)])
+    cuts = _cuts(log, n)
     shifts = []
-    for number, (cut, end) in enumerate(zip(cuts[:-1], [*cuts[1:-1], log.end], strict=False), start=1):
-        history, rest = log.before(int(cut)), log.before(int(end))
+    for number, (cut, end) in enumerate(cuts.items(), start=1):
+        history, rest = log.before(cut), log.before(end)
         window = rest.take(np.arange(len(history), len(rest)))
         new, begun, rest = _begun(history, window)
         users = np.setdiff1d(window.user_rows, new)
         queries = stored_queries(history, users, np.full(len(users), cut), strictly_before=False)
         queries = queries.followed_by(_asked_in_the_middle(begun, rest, new))
         taken_up = window.take(~np.isin(window.user_rows, new))
-        name = f"window {number} of {len(cuts) - 1}"
+        name = f"window {number} of {len(cuts)}"
         shifts.append(_shift(history, queries, taken_up.followed_by(rest), filter_seen, name, np.append(users, new)))
     return shifts
+
+
+def _cuts(log: Log, n: int) -> dict[int, int]:
+    """The moment at which each window begins, and the one before which it ends; the last one ends with the log."""
+    if not len(log):
+        return {}
+    last = len(log) - 1
+    starts = np.linspace(FIRST_WINDOW * last, (1 - WINDOW) * last, n).astype(np.int64)
+    length = len(log) - int(starts[-1])
+    cuts = {}
+    for start in starts.tolist():
+        cut = int(log.timestamps[start])
+        end = log.end if start + length > last else int(log.timestamps[start + length])
+        if cut > log.timestamps[0]:
+            cuts[cut] = max(cut + 1, end)
+    return cuts
 
 
 def _begun(history: Log, window: Log) -> tuple[Rows, Log, Log]:

@@ -118,14 +118,18 @@ def fusion_weights(plan: Plan) -> tuple[tuple[float, ...], ...]:
     """
     rows = []
     for kind in KINDS_OF_QUERY if plan.order else ("ndcg_at_10",):
-        figures = [
-            max([trial[kind] for trial in plan.trials if trial["source"] == name], default=0.0)
-            for name in plan.source_names
-        ]
+        figures = [_chosen_figure(plan, name, kind) for name in plan.source_names]
         if max(figures) <= 0:
             return ()
         rows.append(tuple(round((figure / max(figures)) ** 3, 6) for figure in figures))
     return tuple(rows)
+
+
+def _chosen_figure(plan: Plan, name: str, kind: str) -> float:
+    """Of a source with the settings chosen for it, averaged over the shifts they were tried on; 0 without any."""
+    settings = plan.chosen.get(name)
+    figures = [trial[kind] for trial in plan.trials if trial["source"] == name and trial["settings"] == settings]
+    return float(np.mean(figures)) if figures else 0.0
 
 
 def sampled_queries(shift: Shift, seed: int, most: int, most_cells: int) -> Shift:
