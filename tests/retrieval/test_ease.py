@@ -62,6 +62,19 @@ def test_only_positives_teach_and_repeats_count_once():
     np.testing.assert_array_equal(fit_ease(taught, regularisation=1.0).matrix.toarray(), expected)
 
 
+def test_where_all_items_cost_too_much_the_frequent_ones_are_inverted(monkeypatch):
+    users, items = [0, 0, 0, 1, 1, 2, 2, 2], [1, 3, 4, 3, 4, 1, 4, 0]
+    log = make_log(users, items, 3, 5)
+    renumbered = {1: 0, 3: 1, 4: 2}
+    kept = [(user, renumbered[item]) for user, item in zip(users, items, strict=True) if item in renumbered]
+    expected = fit_ease(make_log(*zip(*kept, strict=True), 3, 3), regularisation=1.0).matrix.toarray()
+    monkeypatch.setattr(ease, "MOST_INVERTED", 0)
+    monkeypatch.setattr(ease, "FEWEST_INVERTED", 3)
+    found = fit_ease(log, regularisation=1.0).matrix.toarray()
+    np.testing.assert_array_equal(found[np.ix_([1, 3, 4], [1, 3, 4])], expected)
+    assert np.count_nonzero(found) == np.count_nonzero(expected) > 0
+
+
 def test_a_catalogue_too_large_is_refused(monkeypatch):
     monkeypatch.setattr(ease, "MAX_ITEMS", 3)
     with pytest.raises(DataError, match="4 items, at most 3"):

@@ -17,7 +17,7 @@ from shortlist.training.plan import Plan, Settings
 from shortlist.training.retrieval.als import fit_als
 from shortlist.training.retrieval.content import MOST_VALUES, fit_content
 from shortlist.training.retrieval.covisitation import count_covisits, fit_covisitation, normalise, strongest_followers
-from shortlist.training.retrieval.ease import MAX_ITEMS, ease_weights, fit_ease, gram_matrix
+from shortlist.training.retrieval.ease import MAX_ITEMS, ease_weights, fit_ease, gram_matrix, items_to_invert, spread
 
 
 class Recipe(ABC):
@@ -111,12 +111,14 @@ class Ease(Recipe):
         )
 
     def variants(self, plan: Plan, log: Log) -> Iterator[tuple[Settings, Source]]:
-        gram = gram_matrix(log.positives())
+        items = items_to_invert(log.positives())
+        gram = gram_matrix(log.positives(), items)
         regularisation, matrix = None, None
         for settings in self.grid(plan):
             if matrix is None or settings["regularisation"] != regularisation:
                 regularisation = settings["regularisation"]
-                matrix = keep_strongest(ease_weights(gram, regularisation), plan.config.retrieval.ease.neighbours)
+                strongest = keep_strongest(ease_weights(gram, regularisation), plan.config.retrieval.ease.neighbours)
+                matrix = spread(strongest, items, log.n_items)
             yield settings, ItemItem.of(self.name, matrix, settings["decay"])
 
 
