@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from accuracy_bars import Bar, accuracy_bars, cost_bars, said, short
-from accuracy_data import SHAPES, Case, from_file, invented
+from accuracy_data import SHAPE_NAMES, Case, from_file, invented
 from accuracy_judge import Judge
 from accuracy_peers import PEERS, cannot, peer_lists, say
 from accuracy_published import published_table
@@ -91,7 +91,7 @@ def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", help="folder of MovieLens; left out: the cache, or it is fetched")
     parser.add_argument("--edition", choices=("100k", "1m"), default="100k")
-    parser.add_argument("--shape", choices=tuple(SHAPES), help="an invented log instead")
+    parser.add_argument("--shape", choices=SHAPE_NAMES, help="an invented log instead")
     parser.add_argument("--log", type=Path, help="a log of your own instead, CSV or Parquet")
     parser.add_argument("--items", type=Path, help="its items")
     parser.add_argument("--users", type=Path, help="its users")

@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import polars as pl
+from accuracy_shapes import MADE
 
 import shortlist as sl
 from shortlist.data.power_law import PowerLaw, power_law
@@ -18,6 +20,7 @@ SHAPES = {
     # So little that a ranker can do harm.
     "small": (PowerLaw(n_interactions=4_000, n_users=400, n_items=300), []),
 }
+SHAPE_NAMES = (*SHAPES, *MADE)
 TIME_SHARE = {"1m": 0.1}
 """The share of the newest events that ``time`` tests on, where it is not a fifth. 80/10/10 is 90% to train on: the
 middle tenth is what choices are made by."""
@@ -76,7 +79,9 @@ def days_of(part: sl.Split) -> int:
 
 
 def invented(shape: str) -> sl.Dataset:
-    """One of `SHAPES`. Sequences keep their order as times 0, 1, 2 … and have no attributes."""
+    """One of `SHAPE_NAMES`. Sequences keep their order as times 0, 1, 2 … and have no attributes."""
+    if shape in MADE:
+        return sl.Dataset.from_frames(*MADE[shape](np.random.default_rng(0)), name=shape)
     law, dropped = SHAPES[shape]
     whole = power_law(law)
     events = whole.interactions.drop(dropped)
