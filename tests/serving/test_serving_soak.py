@@ -340,3 +340,52 @@ def test_everything_the_document_allows_five_hundred_times(note):
     )
     assert done.returncode == 0, done.stdout
     note("made-up requests per operation and kind", 500)
+
+
+SLOW = """
+import sys, time
+from shortlist.cascade import Cascade
+from shortlist.serving import ladder
+order, ladder.FAILURES = Cascade.order, 1_000_000  # no breaker: every request meets the slow ranker
+def slow(*arguments):
+    until = time.perf_counter() + 0.2
+    while time.perf_counter() < until:
+        WAIT
+    return order(*arguments)
+Cascade.order = slow
+from shortlist.cli.main import main; sys.argv[0] = "shortlist"; main()
+"""
+
+
+SLEEPER = """
+import time
+while True:
+    begin = time.perf_counter()
+    time.sleep(0.05)
+    print((time.perf_counter() - begin) * 1e3, flush=True)
+"""
+
+
+@pytest.mark.parametrize(("how", "wait"), [("waits", "time.sleep(0.2)"), ("computes", "pass")])
+def test_a_deadline_is_kept(model_dir, tmp_path, note, how, wait):
+    """Tests 23 and 27: a ranker that takes 200 ms, with a deadline of 50; measured by the server, head to last byte."""
+    program = [sys.executable, "-c", SLOW.replace("WAIT", wait)]
+    floor = subprocess.Popen([sys.executable, "-c", SLEEPER], stdout=subprocess.PIPE, text=True)
+    with serving(model_dir, tmp_path / "log", "--store", "none", program=program) as server:
+        answers = [server.post("/v1/recommend", {"user_id": n % 60}) for n in range(500)]
+        took = [line["ms"] for line in server.lines() if line.get("route") == "/v1/recommend"]
+    floor.kill()
+    slept = [float(line) for line in floor.communicate()[0].splitlines()]
+    refused = sum(answer.status_code == 503 for answer in answers)
+    whole = sum(answer.status_code == 200 and not answer.json()["degraded"] for answer in answers)
+    note(
+        f"ranker that {how}: load of the machine; answers of 500 that were 503", f"{os.getloadavg()[0]:.1f}; {refused}"
+    )
+    for name, times in (
+        (f"answer, ranker that {how} 200 ms", took),
+        ("process that only sleeps 50 ms, meanwhile", slept),
+    ):
+        shares = [f"{np.percentile(times, share):.1f}" for share in (50, 99, 99.9)]
+        note(f"p50, p99, p99.9 of an {name}, ms", ", ".join(shares))
+    assert refused + whole < 50
+    assert np.median(took) < np.median(slept) + 30

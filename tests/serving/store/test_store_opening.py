@@ -6,12 +6,14 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections import Counter
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine, inspect
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.event import listen
 from sqlalchemy.schema import CreateTable
 
 from shortlist.errors import StoreError
@@ -265,6 +267,40 @@ def test_the_tables_compile_for_postgresql():
         assert "BIGINT" in str(CreateTable(table).compile(dialect=postgresql.dialect())) or table.name.endswith(
             "settings"
         )
+
+
+def test_all_that_is_asked_of_the_database_compiles_for_postgresql(store):
+    asked, own = [], []
+
+    def before(connection, statement, *_):
+        asked.append(statement)
+
+    def raw(connection, cursor, statement, parameters, context, executemany):
+        if context.compiled is None:
+            own.append(statement)
+
+    for engine in (store._database.reader, store._database.writer):
+        listen(engine, "before_execute", before)
+        listen(engine, "before_cursor_execute", raw)
+    store.require_id_kinds("integer", "string")
+    store.append([E])
+    store.append([E])
+    store.put_item("a", {"title": "A"})
+    store.log_exposures([Exposure(request_id="r", item_ids=("a",), timestamp=1, user_id=1)]).result()
+    store.history(1)
+    store.read_events()
+    store.read_exposures()
+    store.items_since()
+    store.counts()
+    store.progress()
+    store.delete_user(1)
+    store.deletion_times([1])
+    store.deleted_since(0, [1])
+    kinds = Counter(type(statement).__name__ for statement in asked)
+    assert min(kinds[name] for name in ("Select", "Insert", "Update", "Delete")) > 0
+    for statement in asked:
+        assert "shortlist_" in str(statement.compile(dialect=postgresql.dialect()))
+    assert set(own) <= {"BEGIN", "BEGIN IMMEDIATE"}  # which only SQLite's part says
 
 
 def test_version_1_becomes_the_newest_with_everything_in_it(path, url):
