@@ -51,11 +51,11 @@ class BrokenSource(Source):
 class Harness:
     """The application in this process, with stages that can be broken."""
 
-    def __init__(self, folder, deadline_s=DEADLINE_S):
+    def __init__(self, folder, deadline_s=DEADLINE_S, store=None):
         self.metrics = Metrics()
-        live = Live(folder, None, self.metrics)
+        live = Live(folder, store, self.metrics)
         rules = RulesFile(None, self.metrics)
-        self.service = Service(live, None, Workers(64, self.metrics), self.metrics, rules, deadline_s)
+        self.service = Service(live, store, Workers(64, self.metrics), self.metrics, rules, deadline_s)
         for breaker in (self.service.ladder.retrieval, self.service.ladder.ranking, self.service.ladder.explanation):
             breaker.pause_s = PAUSE_S
         self.app = make_app(self.service, Keys([]), local_only=False, most_at_once=256, on_startup=[])

@@ -9,15 +9,18 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
+import httpx
 import numpy as np
 import polars as pl
 import pytest
+from ladder_harness import Harness
 from running_server import PATIENT, serving
 
 from shortlist.saving import load
 from shortlist.serving.calls import Call
 from shortlist.serving.idempotency import Answered
 from shortlist.serving.keys import Bucket, Caller
+from shortlist.serving.store.opening import open_store
 
 NEW_ID = itertools.count()
 NOW = 1_700_000_000
@@ -313,3 +316,26 @@ def test_a_call_that_failed_may_be_tried_again_and_old_keys_go():
         assert await answered.once(call, b"another body", same) == "other"
 
     asyncio.run(run())
+
+
+def test_many_changed_items_hold_up_nothing_else(saved, tmp_path):
+    """While a model is loaded, changes wait for it; other calls do not wait for them."""
+    store = open_store(f"sqlite:///{tmp_path / 'events.db'}")
+    harness = Harness(saved, store=store)
+
+    async def run():
+        transport = httpx.ASGITransport(harness.app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            with harness.service.live._lock:
+                calls = [client.put(f"/v1/items/{500 + n}", json={"attributes": {}}) for n in range(40)]
+                changes = [asyncio.create_task(call) for call in calls]
+                while store.counts().items < 40:
+                    await asyncio.sleep(0.01)
+                others = [await client.get(path) for path in ("/readyz", "/v1/items", "/v1/items/3/similar")]
+                assert not any(change.done() for change in changes)
+            return others + [await change for change in changes]
+
+    assert {response.status_code for response in asyncio.run(asyncio.wait_for(run(), 60))} == {200}
+    assert len(harness.model.items) == 80
+    harness.service.workers.stop()
+    store.close()

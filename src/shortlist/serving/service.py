@@ -1,8 +1,11 @@
 """What all resources share: the live model, the store, the workers."""
 
+import asyncio
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from shortlist.errors import StoreError
 from shortlist.serving.calls import Call
@@ -18,6 +21,8 @@ from shortlist.serving.schemas import AnswerItem, Rank, Recommend
 from shortlist.serving.store.contract import Exposure, Store
 from shortlist.serving.workers import Workers
 
+T = TypeVar("T")
+
 
 @dataclass
 class Service:
@@ -29,6 +34,7 @@ class Service:
         log_users: put user ids into log lines.
         log_exposures: store what each answer showed.
         draining: it is about to stop: no longer ready.
+        changing: the thread of `change`.
     """
 
     live: Live
@@ -40,6 +46,7 @@ class Service:
     log_users: bool = False
     log_exposures: bool = False
     draining: bool = False
+    changing: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "changes"))
     ladder: Ladder = field(init=False)
     answered: Answered = field(default_factory=Answered)
 
@@ -49,6 +56,10 @@ class Service:
     @property
     def bundle(self) -> Bundle:
         return self.live.bundle
+
+    async def change(self, act: Callable[..., T], *arguments: Any) -> T:
+        """Do what makes or loads models: one after the other, so that calls that wait for it take no more threads."""
+        return await asyncio.get_running_loop().run_in_executor(self.changing, act, *arguments)
 
     def need_store(self) -> Store:
         """The store.

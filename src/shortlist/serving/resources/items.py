@@ -76,7 +76,7 @@ async def put_item(service: Service, call: Call, item_id: str, body: ItemBody) -
     wanted = item_id_of(bundle, item_id)
     waiting = fitted(body.attributes, bundle.model)
     stored = await asyncio.to_thread(store.put_item, wanted, body.attributes)
-    await asyncio.to_thread(service.live.refresh_items)
+    await service.change(service.live.refresh_items)
     call.version = service.bundle.version
     return ItemStored(wanted, stored.version, waiting)
 

@@ -69,8 +69,8 @@ async def promote(service: Service, call: Call, version: str, query: PromoteQuer
         raise ProblemError("conflict", "This server was given one version and serves no other.")
     await _need(service, version)
     kinds = service.store.id_kinds() if service.store is not None else (None, None)
-    done = await asyncio.to_thread(promote_version, live.folder, version, query.force, kinds)
-    await asyncio.to_thread(live.follow, True)
+    done = await service.change(promote_version, live.folder, version, query.force, kinds)
+    await service.change(live.follow, True)
     if live.bundle.version != version:
         raise ArtifactError(f"version {version} was promoted, but cannot be served: {(live.refused or ('', ''))[1]}")
     call.version = version
@@ -83,7 +83,7 @@ async def recommend_by(service: Service, call: Call, version: str, body: Recomme
     It is loaded when first asked for, which takes a while, and stays in memory until another one is asked for.
     """
     await _need(service, version)
-    bundle = await asyncio.to_thread(service.live.beside, version)
+    bundle = await service.change(service.live.beside, version)
     return await answered(service, call, body, bundle, time.perf_counter())
 
 
