@@ -158,6 +158,16 @@ def test_fusion_answers_where_nothing_beats_it():
     assert fit_final([*early, last], choice, CONFIG) == FUSION
 
 
+def test_shifts_that_share_events_do_not_judge_each_other():
+    def chosen(period):
+        early, last = make_rows(1, informative="secret"), make_rows(3, informative="secret")
+        return choose_ranker([replace(early, period=(0, 10))], replace(last, period=period), CONFIG)
+
+    assert chosen((10, 20)).blend is not None
+    assert chosen((9, 20)).blend is None
+    assert "nothing to tell candidates apart by" in chosen((9, 20)).record["why"]
+
+
 def test_a_gain_within_its_error_is_none():
     """The secret tells hardly more than fusion does: on few queries that may be luck, on many it is not."""
 

@@ -186,6 +186,7 @@ def test_windows_are_fifths_and_the_last_one_ends_with_the_log():
     for shift in shifts:  # each event is another user's: nobody has a history
         start = len(shift.history)
         assert sorted(shift.users.tolist()) == sorted(users[start : start + 201].tolist())
+        assert shift.period == (times[start], times[start + 201] if start < 799 else log.end)
 
 
 @settings(max_examples=60, deadline=None)

@@ -42,6 +42,7 @@ class Rows:
         item_rows: int32 (n,).
         ideal: float64 (n_queries,), DCG@10 of a perfect list, with what retrieval missed; 0 = nothing relevant.
         recall: share of the relevant items that are among the candidates.
+        period: of the shift.
     """
 
     names: tuple[str, ...]
@@ -51,6 +52,7 @@ class Rows:
     item_rows: ItemRows
     ideal: NDArray[np.float64]
     recall: float
+    period: tuple[int, int] = (0, 0)
 
     @property
     def fresh(self) -> Mask:
@@ -59,6 +61,10 @@ class Rows:
         if FRESH in self.names:
             fresh[self.query_rows[self.features[:, self.names.index(FRESH)] > 0]] = True
         return fresh
+
+    def overlaps(self, other: "Rows") -> bool:
+        """Whether labels of both come from the same events."""
+        return self.period[0] < other.period[1] and other.period[0] < self.period[1]
 
     def followed_by(self, more: "Rows") -> "Rows":
         """These rows, then those of another shift; ``recall`` stays that of these."""
@@ -125,7 +131,14 @@ def shift_rows(first: FirstStage, names: tuple[str, ...], shift: Shift, n: int, 
     ideal = discounts[np.minimum(relevant.counts, K)]
     recall = float(found.sum() / max(len(wanted), 1))
     return Rows(
-        names, np.concatenate(features), found, np.concatenate(query_rows), np.concatenate(item_rows), ideal, recall
+        names,
+        np.concatenate(features),
+        found,
+        np.concatenate(query_rows),
+        np.concatenate(item_rows),
+        ideal,
+        recall,
+        shift.period,
     )
 
 
@@ -149,7 +162,8 @@ def negatives_of(rows: list[Rows], settings: TreesSettings) -> int:
 def choose_ranker(early: list[Rows], last: Rows, config: Config) -> Choice:
     """Fit on all shifts but one; size, blend and whether to answer at all by NDCG@10 on that one, in turn.
 
-    The last two shifts judge, and earlier ones too while their queries are few. What is more complicated must gain more
+    The last two shifts judge, and earlier ones too while their queries are few; trees that are judged have seen none of
+    the events that they are judged by. What is more complicated must gain more
     than a standard error: a source alone over fusion, the trees over the better of the two.
     """
     fitted = _fitted([*early, last], config)
@@ -214,13 +228,17 @@ def exceeds(values: NDArray[np.float64], others: NDArray[np.float64], errors: fl
 
 
 def _fitted(rows: list[Rows], config: Config) -> list[tuple[Trees, Rows]]:
-    """Shifts that judge, the last one first, each with trees fitted on all the others; none where nothing can be."""
+    """Shifts that judge, the last one first, each with trees fitted on the others that share no event with it.
+
+    None where nothing can be fitted.
+    """
     fitted: list[tuple[Trees, Rows]] = []
     n_queries = 0
     for place in reversed(range(len(rows))):
         if len(fitted) >= FEWEST_JUDGES and n_queries >= ENOUGH_QUERIES:
             break
-        trees = _fit(rows[:place] + rows[place + 1 :], config, config.ranking.trees.max_trees)
+        others = [one for at, one in enumerate(rows) if at != place and not one.overlaps(rows[place])]
+        trees = _fit(others, config, config.ranking.trees.max_trees)
         if trees is None and not fitted:
             return []
         if trees is not None:
@@ -289,7 +307,9 @@ def fit_final(rows: list[Rows], choice: Choice, config: Config) -> Ranker:
 
 
 def _fit(rows: list[Rows], config: Config, n_trees: int) -> Trees | None:
-    """``None`` where all labels, or all rows, are alike."""
+    """``None`` where all labels, or all rows, are alike, or there are none."""
+    if not rows:
+        return None
     rng = np.random.default_rng(config.seed)
     parts = [sampled(one, negatives_of(rows, config.ranking.trees), rng) for one in rows]
     features, labels = (np.concatenate(side) for side in zip(*parts, strict=True))

@@ -31,6 +31,8 @@ class Shift:
         relevant: what each of them then took up.
         users: int32 (n_queries,), who each query is, also where the query is that of an unknown user.
         name: for the record, for example ``"window 3 of 4"``.
+        period: the moments, from the first to before the second, at which what was taken up happened; windows overlap.
+            (0, 0) = no other shift has any of these events.
     """
 
     history: Log
@@ -38,6 +40,7 @@ class Shift:
     relevant: Relevant
     users: Rows
     name: str
+    period: tuple[int, int] = (0, 0)
 
     @property
     def fresh(self) -> Mask:
@@ -82,7 +85,8 @@ def _windows(log: Log, n: int, filter_seen: bool) -> list[Shift]:
         queries = queries.followed_by(_asked_in_the_middle(begun, rest, new))
         taken_up = window.take(~np.isin(window.user_rows, new))
         name = f"window {number} of {len(cuts)}"
-        shifts.append(_shift(history, queries, taken_up.followed_by(rest), filter_seen, name, np.append(users, new)))
+        shift = _shift(history, queries, taken_up.followed_by(rest), filter_seen, name, np.append(users, new))
+        shifts.append(replace(shift, period=(cut, end)))
     return shifts
 
 
