@@ -378,9 +378,8 @@ def test_a_deadline_is_kept(model_dir, tmp_path, note, how, wait):
     slept = [float(line) for line in floor.communicate()[0].splitlines()]
     refused = sum(answer.status_code == 503 for answer in answers)
     whole = sum(answer.status_code == 200 and not answer.json()["degraded"] for answer in answers)
-    note(
-        f"ranker that {how}: load of the machine; answers of 500 that were 503", f"{os.getloadavg()[0]:.1f}; {refused}"
-    )
+    note(f"load of the machine, ranker that {how}", round(os.getloadavg()[0], 1))
+    note(f"of 500 answers refused, and given whole after a ranker that {how}", f"{refused}, {whole}")
     for name, times in (
         (f"answer, ranker that {how} 200 ms", took),
         ("process that only sleeps 50 ms, meanwhile", slept),
