@@ -104,6 +104,16 @@ def test_shortlists_that_hold_less_than_in_training(learned):
     assert f"the candidates hold 100% of what was taken up on the training shifts, but {share:.0%}" in sentence
 
 
+def test_shortlists_that_hold_more_or_less_from_shift_to_shift_anyhow(learned):
+    _, learned = learned
+    halves = [
+        replace(one, labels=one.labels & (np.arange(len(one.labels)) % 2 == 0), recall=one.recall / 2)
+        for one in (learned.rows[0], learned.rows[-1])
+    ]
+    assert len(learned.rows) > 2
+    assert warned(replace(learned, rows=[halves[0], *learned.rows[1:-1], halves[1]])) == []
+
+
 def test_a_source_that_scores_otherwise_when_asked_now(learned):
     _, learned = learned
     last = learned.rows[-1]
