@@ -64,7 +64,7 @@ def step_alone(model: sl.Cascade, users: list[Any], acts: dict[str, Any]) -> dic
         pool, own = ranked.candidates, word.block(q, q + 1)
         scores = np.empty(N)
         scores[ranked.places] = ranked.scores
-        rest = model._rest(queries, allowed[0], N)
+        rest = model._rest(queries, model.first.tables(queries), allowed, N)
         calls.append(
             lambda own=own, queries=queries, pool=pool, scores=scores, rest=rest: rerank(
                 own, queries, 0, pool, scores, N, K, rest

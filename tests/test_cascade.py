@@ -76,11 +76,12 @@ def check_answer(table, details):
         rest = part[len(ranked) :]
         assert rest["retrieval_rank"].is_sorted()
         by_retrieval = part.sort("retrieval_rank")
-        # What follows the candidates starts anew: it may hold a better fused item that no source proposed among its n.
+        # Each piece that follows the candidates starts anew, and is twice as long as the one before: it may hold a
+        # better fused item that no source proposed among its n.
         n = SMALL["retrieval"]["candidates"]
-        followed = pl.col("retrieval_rank") > n
-        for one in (by_retrieval.filter(~followed), by_retrieval.filter(followed)):
-            assert one["retrieval_score"].is_sorted(descending=True)
+        for first, last in ((1, n), (n + 1, 2 * n), (2 * n + 1, 4 * n)):
+            piece = by_retrieval.filter(pl.col("retrieval_rank").is_between(first, last))
+            assert piece["retrieval_score"].is_sorted(descending=True)
         assert part["retrieval_rank"].max() is None or part["retrieval_rank"].min() >= 1
         start = stop
     assert start == len(table)
@@ -330,10 +331,17 @@ def test_details(model, log):
 
 
 def test_who_proposed_what(model):
-    table = model.recommend(0, k=20)
-    names = {source.name for source in model.first.sources} | {"fallback"}
-    assert {name for names_ in table["sources"].to_list() for name in names_} <= names
-    assert all(table["sources"].to_list())
+    table = model.recommend(0, k=40)
+    names = [source.name for source in model.first.sources]
+    request = model.request(0)
+    allowed = np.ones((1, len(model.items)), dtype=bool)
+    allowed[0, request.seen.item_rows] = False
+    n = model.config.retrieval.candidates
+    best = {s.name: set(s.propose(request.queries, n, allowed)[0].tolist()) for s in model.first.sources}
+    rows = model.item_vocabulary.rows(table["item_id"]).tolist()
+    proposers = [[name for name in names if row in best[name]] for row in rows]
+    for sources, by, score in zip(table["sources"], proposers, table["retrieval_score"], strict=True):
+        assert sources.to_list() == (by if by or score else ["fallback"])
 
 
 def test_wrong_arguments(model):

@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 import polars as pl
 
-from shortlist.data.log import Floats, Rows
+from shortlist.data.log import Floats, Mask, Rows
 from shortlist.explaining.explanation import Explanation
 from shortlist.stages import Ranked
 
@@ -108,9 +108,18 @@ def _sources(ranked: list[Ranked], names: tuple[str, ...]) -> pl.Series:
     """Who proposed each item. Few combinations occur, so each one's list is made once."""
     bits = 1 << np.arange(len(names))
     codes = _joined([one.candidates.proposers[one.places] @ bits for one in ranked], np.int64)
+    codes += (1 << len(names)) * _joined([topped_up(one) for one in ranked], np.int64)
     distinct, where = np.unique(codes, return_inverse=True)
-    lists = [[n for bit, n in zip(bits, names, strict=True) if code & bit] or [FALLBACK] for code in distinct]
+    named = [*zip((1 << np.arange(len(names) + 1)).tolist(), (*names, FALLBACK), strict=True)]
+    lists = [[name for bit, name in named if code & bit] for code in distinct.tolist()]
     return _gather(pl.Series("sources", lists, dtype=pl.List(pl.String)), where)
+
+
+def topped_up(one: Ranked) -> Mask:
+    """bool (n,): the items that no source has evidence for; popularity's order, or none, put them where they are."""
+    candidates, places = one.candidates, one.places
+    topped: Mask = (candidates.retrieval_scores[places] == 0) & ~candidates.proposers[places].any(axis=1)
+    return topped
 
 
 def to_details(

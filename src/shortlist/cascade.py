@@ -21,7 +21,7 @@ from shortlist.explaining.explainer import Explainer
 from shortlist.explaining.explanation import Explanation
 from shortlist.explaining.sentences import language_of
 from shortlist.filters import Filters, allowed_masks
-from shortlist.first_stage import FirstStage
+from shortlist.first_stage import FirstStage, Found
 from shortlist.predicting import predict_ratings
 from shortlist.ranking.caps import Cap, Count, groups_of, parse_caps
 from shortlist.ranking.draws import seeds, today
@@ -29,6 +29,7 @@ from shortlist.ranking.likeness import likeness_vectors, taken_up_vectors
 from shortlist.ranking.rerank import ActingRules, LastWord, More, parse_dial, rerank
 from shortlist.requests import Events, History, Request, Users, parse_k, parse_request
 from shortlist.retrieval.content import Content
+from shortlist.retrieval.merge import Tables
 from shortlist.rules.acting import Acting, moment_of
 from shortlist.rules.binding import BoundRules, bind
 from shortlist.rules.parsing import Rules, to_rules
@@ -155,7 +156,8 @@ class Cascade:
             A polars table, best first within each user: ``user_id``, ``item_id``, ``rank`` (from 1), ``score`` (the
             value sorted on, until the arguments from ``diversity`` on act; null below the ranked candidates, where the
             retrieval order goes on), ``retrieval_rank``, ``retrieval_score``, ``sources`` (who proposed the item;
-            ``fallback`` = topped up by popularity) and ``predicted_rating`` where the model predicts ratings; with
+            ``fallback`` = topped up by popularity; empty = others were better, and it came all the same: a rule wanted
+            it, or the candidates did not suffice) and ``predicted_rating`` where the model predicts ratings; with
             ``explore`` ``propensity``, how probable the item was at its place, given those before it; with ``rules``
             ``rules``, the names of those that touched the item; with ``explain`` ``explanation``, an `Explanation` as
             a struct. With ``details`` an `Answer` of two tables.
@@ -322,35 +324,41 @@ class Cascade:
         n = self.config.retrieval.candidates
         return self.order(queries, self.shortlist(queries, allowed, k, n, word), k, n, word, allowed)
 
-    def shortlist(self, queries: Queries, allowed: Mask, k: int, n: int, word: LastWord | None = None) -> Candidates:
+    def shortlist(self, queries: Queries, allowed: Mask, k: int, n: int, word: LastWord | None = None) -> Found:
         """Stage 1: the n candidates that will be ranked, then, where k is greater, those that follow unranked.
 
         With a ``word`` what its rules want besides follows instead; `order` fetches the rest where it has to.
         """
-        candidates = self.first.retrieve(queries, allowed, n)
+        tables = self.first.tables(queries)
+        candidates = self.first.retrieve(queries, allowed, n, tables)
         if word is not None:
-            return candidates if word.rules is None else self._with_wanted(queries, allowed, candidates, word.rules)
+            if word.rules is not None:
+                candidates = self._with_wanted(queries, allowed, n, Found(candidates, tables), word.rules)
+            return Found(candidates, tables)
         length, piece = n, n
         while length < min(k, allowed.shape[1]):  # in pieces that do not depend on k, or the order would
             rest = allowed.copy()
             rest[candidates.query_rows, candidates.item_rows] = False
-            candidates = candidates.followed_by(self.first.retrieve(queries, rest, piece))
+            candidates = candidates.followed_by(self.first.further(queries, tables, allowed, n, rest, piece))
             length, piece = length + piece, 2 * piece
-        return candidates.first(k) if length > k > n else candidates
+        return Found(candidates.first(k) if length > k > n else candidates, tables)
 
-    def _with_wanted(self, queries: Queries, allowed: Mask, candidates: Candidates, rules: ActingRules) -> Candidates:
+    def _with_wanted(self, queries: Queries, allowed: Mask, n: int, found: Found, rules: ActingRules) -> Candidates:
+        candidates, tables = found
         missing = np.zeros_like(allowed)
         for q, rows in enumerate(rules.wanted(queries, allowed)):
             missing[q, rows] = True
         missing &= allowed
         missing[candidates.query_rows, candidates.item_rows] = False
         most = int(missing.sum(axis=1).max(initial=0))
-        return candidates.followed_by(self.first.retrieve(queries, missing, most)) if most else candidates
+        if not most:
+            return candidates
+        return candidates.followed_by(self.first.further(queries, tables, allowed, n, missing, most))
 
     def order(
         self,
         queries: Queries,
-        candidates: Candidates,
+        found: Found,
         k: int,
         n: int,
         word: LastWord | None = None,
@@ -359,15 +367,16 @@ class Cascade:
         """Stage 2: the first k of each query's candidates, of which the first n are ranked; then the last word.
 
         Args:
-            candidates: from `shortlist`, with the same ``word``.
+            found: by `shortlist`, with the same ``word``.
             allowed: as in `rank`; needed with a ``word``.
         """
+        candidates = found.candidates
         places = np.arange(len(candidates)) - candidates.offsets[candidates.query_rows]
         features = self.first.features.build(self._feature_names, queries, candidates)
         wanted = features[:, : len(self.ranker.feature_names)]
         ratings = features[:, self._feature_names.index("predicted_rating")] if self.predicts_ratings else None
         if word is not None and allowed is not None:
-            return self._reranked(queries, candidates, self.ranker.score(wanted), ratings, k, n, allowed, word)
+            return self._reranked(queries, found, self.ranker.score(wanted), ratings, k, n, allowed, word)
         if k <= n:
             scores = self.ranker.score(wanted)
             order = np.lexsort((candidates.item_rows, -scores, candidates.query_rows))
@@ -386,7 +395,7 @@ class Cascade:
     def _reranked(
         self,
         queries: Queries,
-        candidates: Candidates,
+        found: Found,
         scores: NDArray[np.float64],
         ratings: Floats | None,
         k: int,
@@ -395,23 +404,26 @@ class Cascade:
         word: LastWord,
     ) -> list[Ranked]:
         answered = []
-        for q, (start, stop) in enumerate(pairwise(candidates.offsets.tolist())):
-            query, own = queries.block(q, q + 1), candidates.of_query(q)
+        for q, (start, stop) in enumerate(pairwise(found.candidates.offsets.tolist())):
+            query, own = queries.block(q, q + 1), Found(found.candidates.of_query(q), found.tables.of_query(q))
             n_found = min(n, int(allowed[q].sum()))
-            done = rerank(word, queries, q, own, scores[start:stop], n_found, k, self._rest(query, allowed[q], n))
-            extra = len(done.candidates) - len(own)
-            known, predicted = scores[start:stop], None
+            rest = self._rest(query, own.tables, allowed[q : q + 1], n)
+            done = rerank(word, queries, q, own.candidates, scores[start:stop], n_found, k, rest)
+            known = done.places < stop - start
+            shown = np.full(len(known), np.nan)
+            shown[known] = scores[start:stop][done.places[known]]
+            predicted = None
             if ratings is not None:
-                predicted = ratings[start:stop]
-                if extra:
-                    predicted = self.first.features.build(("predicted_rating",), query, done.candidates)[:, 0]
+                predicted = np.empty(len(known), dtype=np.float32)
+                predicted[known] = ratings[start:stop][done.places[known]]
+                predicted[~known] = self._ratings(query, done.item_rows[~known])
             answered.append(
                 Ranked(
                     done.item_rows,
-                    np.concatenate([known, np.full(extra, np.nan)])[done.places],
+                    shown,
                     done.places,
                     done.candidates,
-                    None if predicted is None else predicted[done.places],
+                    predicted,
                     done.propensities,
                     done.marks,
                     done.acted,
@@ -420,16 +432,21 @@ class Cascade:
             )
         return answered
 
-    def _rest(self, query: Queries, allowed: Mask, n: int) -> More:
+    def _ratings(self, query: Queries, item_rows: Rows) -> Floats:
+        model = self.first.features.rating_model
+        assert model is not None
+        return model.predict(query, np.zeros(len(item_rows), dtype=np.int64), item_rows)
+
+    def _rest(self, query: Queries, tables: Tables, allowed: Mask, n: int) -> More:
         """Yields, in growing pieces, what retrieval finds for one query besides what is taken."""
         sizes = (n * 2**doubled for doubled in count())
 
         def more(taken: Rows, caps: Count | None) -> Candidates | None:
             left = allowed.copy()
-            left[taken] = False
+            left[0, taken] = False
             if caps is not None:
-                left &= ~caps.closed(len(left))
-            return self.first.retrieve(query, left[None], next(sizes)) if left.any() else None
+                left[0] &= ~caps.closed(left.shape[1])
+            return self.first.further(query, tables, allowed, n, left, next(sizes)) if left.any() else None
 
         return more
 

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -71,6 +72,21 @@ def test_a_pin_is_where_it_was_put_and_has_its_score(model, n_items):
         alone = model.recommend(1, 1, include_items=[wanted])
         assert table["score"][2] == alone["score"][0]
         assert table.filter(item_id=wanted)["predicted_rating"][0] == alone["predicted_rating"][0]
+
+
+def test_a_pin_that_no_source_proposed_does_not_say_that_one_did(model, n_items):
+    everything = model.recommend(1, n_items)
+    beyond = everything.tail(len(everything) - N).filter(pl.col("retrieval_score") > 0)
+    nobodys = beyond.filter(pl.col("sources").list.len() == 0)
+    assert len(nobodys), "the sources' proposals must not be the whole catalogue"
+    for wanted in (nobodys["item_id"][0], beyond["item_id"][0]):
+        (pinned,) = model.recommend(1, 1, rules=rule("pin", items=[wanted], position=1), explain=True).to_dicts()
+        assert pinned["item_id"] == wanted
+        assert pinned["sources"] == beyond.filter(item_id=wanted)["sources"][0].to_list()
+        proposed = [told["source"] for told in pinned["explanation"]["sources"] if told["proposed"]]
+        assert sorted(proposed) == sorted(pinned["sources"])
+        alone = model.explain(1, [wanted])[wanted]
+        assert [told["source"] for told in pinned["explanation"]["sources"]] == [one.source for one in alone.sources]
 
 
 def test_pins_win_over_neither_filters_nor_what_was_seen(model):

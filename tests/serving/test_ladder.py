@@ -18,7 +18,8 @@ def retrieval_order(model, user, k, where=None):
     request = model.request([user])
     allowed = model.filters.allowed(where=where)[None].copy()
     allowed[0, request.seen.item_rows] = False
-    rows = model.shortlist(request.queries, allowed, k, model.config.retrieval.candidates).item_rows
+    found = model.shortlist(request.queries, allowed, k, model.config.retrieval.candidates)
+    rows = found.candidates.item_rows
     return [model.known_items[row] for row in rows[:k]]
 
 
@@ -167,3 +168,65 @@ def test_a_breaker_opens_longer_and_longer():
     assert [pause for pause in pauses if pause > 0] == [1, 2, 4, 8, 16, 32, 60]
     breaker.worked()
     assert breaker.closed(now)
+
+
+RUNGS = {
+    "retrieval": lambda harness: harness.break_ranker(fail),
+    "item_to_item": lambda harness: harness.break_retrieval(fail, keep=["ease"]),
+    "popularity": lambda harness: harness.break_retrieval(fail),
+}
+RULES = """
+[[pin]]
+name = "third"
+items = [31]
+position = 3
+
+[[bury]]
+name = "old"
+items = "year < 1990"
+
+[[exclude]]
+name = "gone"
+items = [5, 7]
+"""
+
+
+@pytest.mark.parametrize("rung", RUNGS)
+@pytest.mark.parametrize("k", [6, 30])
+def test_caps_and_rules_hold_on_every_rung(harness, rung, k):
+    year, group = (harness.model.items[name].to_list() for name in ("year", "group"))
+    body = {"user_id": 1, "k": k, "caps": {"group": 3}, "rules": RULES, "filter_seen": False}
+    RUNGS[rung](harness)
+    ((answer, _),) = harness.ask(body | {"diversity": 0.5, "explore": 0.5})
+    assert harness.counted("rungs", rung=rung) == 1
+    items = [item["item_id"] for item in answer["items"]]
+    assert len(items) == len(set(items)) == min(k, answer["allowed"])
+    assert items[2] == 31
+    assert not {5, 7} & set(items)
+    assert sorted(group[item] for item in items[:6]) == ["even"] * 3 + ["odd"] * 3
+    assert all(year[item] >= 1990 for item in items[:6] if item != 31)
+    assert answer["acted"] == ["caps", "rules"]
+    assert [item["rules"] for item in answer["items"]][2] == ["third"]
+    assert all(item["score"] is None and item["propensity"] is None for item in answer["items"])
+    assert bool(answer["notes"]) == (k > 6)  # there are only two groups
+
+
+@pytest.mark.parametrize("rung", RUNGS)
+def test_what_chooses_by_the_score_leaves_the_lower_rungs_as_they_are(harness, rung):
+    RUNGS[rung](harness)
+    body = {"user_id": 2, "k": 30, "filter_seen": False}  # more than there are candidates
+    (plain, _), (same, _) = harness.ask(body, body | {"diversity": 0.9, "explore": 0.9})
+    n = harness.model.config.retrieval.candidates
+    assert len(same["items"]) == 30
+    assert [item["item_id"] for item in same["items"]][:n] == [item["item_id"] for item in plain["items"]][:n]
+    assert same["acted"] == []
+
+
+@pytest.mark.parametrize("broken", ["arrange", "wanted"])
+@pytest.mark.parametrize("rung", RUNGS)
+def test_rules_that_fail_do_not_cost_the_answer(harness, rung, broken, monkeypatch):
+    RUNGS[rung](harness)
+    monkeypatch.setattr(f"shortlist.rules.plan.Plan.{broken}", lambda self, rows: fail())
+    ((answer, _),) = harness.ask({"user_id": 2, "k": 30, "rules": RULES})
+    assert len(answer["items"]) == min(30, answer["allowed"])
+    assert not {5, 7} & {item["item_id"] for item in answer["items"]}

@@ -1,7 +1,6 @@
 """A model and a question -> explanations: `Cascade.explain`, and the rows of an answer."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -60,12 +59,9 @@ def explain_items(
         return []
     asked = np.zeros_like(allowed)
     asked[0, rows] = True
-    found = first.retrieve(query, asked, len(rows))
+    found = first.further(query, first.tables(query), allowed, n, asked, len(rows))
     order = np.argsort(found.item_rows)[np.searchsorted(np.sort(found.item_rows), rows)]
-    candidates = _at(found, order)
-    proposed = [np.isin(rows, source.propose(query, n, allowed)[0]) for source in first.sources]
-    candidates = replace(candidates, proposers=np.stack(proposed, axis=1))
-    return explainer.explain(query, candidates, language, fallback=False)
+    return explainer.explain(query, _at(found, order), language, fallback=False)
 
 
 def known_rows(vocabulary: Vocabulary, items: Iterable[Any]) -> tuple[list[Any], Rows]:

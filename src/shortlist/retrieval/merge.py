@@ -24,6 +24,7 @@ def retrieve(
     n: int,
     weights: Weights | None = None,
     new_share: float = 0.0,
+    tables: "Tables | None" = None,
 ) -> Candidates:
     """Exactly min(n, number allowed) candidates per query.
 
@@ -40,8 +41,9 @@ def retrieve(
         weights: float64 (n_queries, n_sources), of the sources' votes in the fusion; ``None`` = all alike.
         new_share: of the places, in [0, 1], kept for proposed items that the fallback knows nothing of. For an item
             without events only a source that reads attributes has a vote; the others would leave it no room.
+        tables: what the sources say for these queries, where that is known already.
     """
-    tables = Tables.of(sources, queries)
+    tables = Tables.of(sources, queries) if tables is None else tables
     proposed = tables.proposed(n, allowed)  # (n_sources, n_queries, n_items)
     union = np.logical_or.reduce(proposed)
     top_ups = _top_ups(union, fallback, queries, allowed, n)
@@ -91,6 +93,10 @@ class Tables:
     def of(cls, sources: Sequence[Source], queries: Queries) -> "Tables":
         catalogues, places = zip(*(source.catalogue(queries) for source in sources), strict=True)
         return cls(sources, catalogues, places)
+
+    def of_query(self, q: int) -> "Tables":
+        """The same for one query of the batch."""
+        return Tables(self.sources, self.catalogues, [places[q : q + 1] for places in self.places])
 
     def proposed(self, n: int, allowed: Mask) -> Mask:
         """bool (n_sources, n_queries, n_items): each source's n best allowed items with evidence in favour."""

@@ -4,7 +4,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from shortlist.answers import FALLBACK, request_notes, retrieval_ranks, shortage
+from shortlist.answers import FALLBACK, request_notes, retrieval_ranks, shortage, topped_up
 from shortlist.explaining.explanation import Explanation
 from shortlist.serving.calls import Call
 from shortlist.serving.ladder import Job, Reply
@@ -47,14 +47,14 @@ def answer_items(bundle: Bundle, reply: Reply) -> list[AnswerItem]:
         _numbers(ranked.scores),
         retrieval_ranks(ranked).tolist(),
         _numbers(ranked.candidates.retrieval_scores[places]),
-        ranked.candidates.proposers[places].tolist(),
+        np.column_stack([ranked.candidates.proposers[places], topped_up(ranked)]).tolist(),
         predicted,
         [()] * n if ranked.marks is None else ranked.marks,
         [None] * n if ranked.propensities is None else ranked.propensities.tolist(),
         cast("list[Explanation | None]", reply.explanations or [None] * n),
         strict=True,
     )
-    ids, names = bundle.item_ids, bundle.source_names
+    ids, names = bundle.item_ids, (*bundle.source_names, FALLBACK)
     return [
         AnswerItem(ids[row], rank, score, place, first, _sources(proposers, names), rating, list(rules), *last)
         for rank, (row, score, place, first, proposers, rating, rules, *last) in enumerate(columns, start=1)
@@ -62,7 +62,7 @@ def answer_items(bundle: Bundle, reply: Reply) -> list[AnswerItem]:
 
 
 def _sources(proposers: list[bool], names: tuple[str, ...]) -> list[str]:
-    return [name for name, proposed in zip(names, proposers, strict=True) if proposed] or [FALLBACK]
+    return [name for name, proposed in zip(names, proposers, strict=True) if proposed]
 
 
 def _numbers(values: Any) -> list[float | None]:

@@ -9,10 +9,10 @@ rung                the order of the answer
 ``popularity``      nothing else answered in time
 ==================  ================================================================================================
 
-Filters, seen items and what rules exclude hold on every rung: they are worked out before the first stage. Diversity,
-caps, exploration and other rules act on the first rung only, and only there an answer is explained: once it is there,
-within a limit of its own, and if that is not kept the answer goes out without. A stage that fails three times
-in a row is left out for a while (`Breaker`), so that nobody waits for it.
+Filters, seen items, caps and rules hold on every rung (`shortlist.serving.unranked`). Diversity and exploration act on
+the first rung only, and only there an answer is explained: once it is there, within a limit of its own, and if that is
+not kept the answer goes out without. A stage that fails three times in a row is left out for a while (`Breaker`), so
+that nobody waits for it.
 """
 
 import time
@@ -21,17 +21,15 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from shortlist.cascade import Cascade
-from shortlist.data.log import Rows
 from shortlist.explaining.asking import explain_answer
 from shortlist.explaining.explanation import Explanation
-from shortlist.retrieval.item_item import ItemItem
+from shortlist.first_stage import Found
 from shortlist.serving.live import Bundle
 from shortlist.serving.metrics import Metrics
 from shortlist.serving.questions import Question
 from shortlist.serving.schemas import Stage
-from shortlist.stages import Candidates, Ranked
-from shortlist.topk import top_k
+from shortlist.serving.unranked import in_order, item_to_item, popular
+from shortlist.stages import Ranked
 
 FAILURES = 3
 PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
@@ -122,7 +120,7 @@ class Job:
     stage_began: float = 0.0
     started: bool = False
     question: Question | None = None
-    candidates: Candidates | None = None
+    found: Found | None = None
     ranked: Ranked | None = None
     times: dict[str, float] = field(default_factory=dict)
     degraded: list[Stage] = field(default_factory=list)
@@ -140,20 +138,20 @@ class Job:
         self.times["question"] = time.perf_counter() - begin
         if self.question.history_failed:
             self._degrade("history", "failed")
-        candidates = self._retrieved(self.question)
-        if candidates is None:
+        found = self._retrieved(self.question)
+        if found is None:
             return self._without_retrieval(self.question)
-        self.candidates = candidates
-        self.ranked = self._ranked(self.question, candidates)
+        self.found = found
+        self.ranked = self._ranked(self.question, found)
         explanations = None if self.ranked is None else self._explained(self.question, self.ranked)
         self.stage = ""
         if self.ranked is None:
-            return self._retrieval_order(self.question, candidates)
+            return self._retrieval_order(self.question, found)
         return self._whole(self.ranked, explanations)
 
     def late(self) -> Reply | None:
         """The best answer there is when the deadline passes; ``None`` = the filters are not worked out yet."""
-        question, candidates = self.question, self.candidates
+        question, found = self.question, self.found
         if question is None:
             return None
         now = time.perf_counter()
@@ -164,24 +162,24 @@ class Job:
             if slow and self.stage == "explanation":
                 self.ladder.explanation.failed(now)
             return self._whole(self.ranked, None)
-        if candidates is not None:
+        if found is not None:
             self._degrade("ranking", "late")
             if slow and self.stage == "ranking":
                 self.ladder.ranking.failed(now)
-            return self._retrieval_order(question, candidates)
+            return self._retrieval_order(question, found)
         if slow and self.stage == "retrieval":
             self.ladder.retrieval.failed(now)
         self._degrade("retrieval", "late")
         return self._popular(question)
 
-    def _retrieved(self, question: Question) -> Candidates | None:
+    def _retrieved(self, question: Question) -> Found | None:
         now = time.perf_counter()
         if now > self.deadline or not self.ladder.retrieval.closed(now):
             self._degrade("retrieval", "late" if now > self.deadline else "paused")
             return None
         self.stage, self.stage_began = "retrieval", now
         try:
-            candidates = self.bundle.model.shortlist(
+            found = self.bundle.model.shortlist(
                 question.request.queries, question.allowed, question.k, question.n, question.word
             )
         except Exception:  # whatever it is: the answer goes on without
@@ -189,9 +187,9 @@ class Job:
             self._degrade("retrieval", "failed")
             return None
         self._done("retrieval", now, self.ladder.retrieval)
-        return candidates
+        return found
 
-    def _ranked(self, question: Question, candidates: Candidates) -> Ranked | None:
+    def _ranked(self, question: Question, found: Found) -> Ranked | None:
         now = time.perf_counter()
         if now > self.deadline or not self.ladder.ranking.closed(now):
             self._degrade("ranking", "late" if now > self.deadline else "paused")
@@ -199,7 +197,7 @@ class Job:
         self.stage, self.stage_began = "ranking", now
         try:
             (ranked,) = self.bundle.model.order(
-                question.request.queries, candidates, question.k, question.n, question.word, question.allowed
+                question.request.queries, found, question.k, question.n, question.word, question.allowed
             )
             if not np.isfinite(ranked.scores[ranked.places < question.n]).all():
                 raise ValueError("a score is no number")
@@ -252,13 +250,13 @@ class Job:
             self._degrade("explanation", "no ranking")
         return Reply(ranked, rung, stages, [*self.degraded])
 
-    def _retrieval_order(self, question: Question, candidates: Candidates) -> Reply:
-        return self._without_ranking(in_order(candidates, question.k), "retrieval", ["retrieval"])
+    def _retrieval_order(self, question: Question, found: Found) -> Reply:
+        return self._without_ranking(in_order(self.bundle, question, found.candidates), "retrieval", ["retrieval"])
 
     def _without_retrieval(self, question: Question) -> Reply:
         if time.perf_counter() <= self.deadline:
             try:
-                ranked = item_to_item(self.bundle.model, question)
+                ranked = item_to_item(self.bundle, question)
             except Exception:  # likewise
                 ranked = None
             if ranked is not None:
@@ -266,41 +264,4 @@ class Job:
         return self._popular(question)
 
     def _popular(self, question: Question) -> Reply:
-        popular = self.bundle.popular
-        rows = popular[question.allowed[0][popular]][: question.k]
-        return self._without_ranking(plain(rows, len(self.bundle.source_names)), "popularity", [])
-
-
-def in_order(candidates: Candidates, k: int) -> Ranked:
-    """The first k of one query's shortlist, unranked."""
-    n = min(k, len(candidates))
-    return Ranked(candidates.item_rows[:n], np.full(n, np.nan), np.arange(n), candidates, None)
-
-
-def item_to_item(model: Cascade, question: Question) -> Ranked | None:
-    """The neighbours of the history's items, then the rest by popularity; ``None`` = no neighbours are known."""
-    source = next((one for one in model.first.sources if isinstance(one, ItemItem)), None)
-    if source is None:
-        return None
-    scores = source.score_catalogue(question.request.queries)
-    (near,) = top_k(scores, question.k, question.allowed & (scores > 0))
-    if not len(near):
-        return None
-    rest = question.allowed.copy()
-    rest[0, near] = False
-    counts = model.first.fallback.item_counts.before(0)[None].astype(np.float32)
-    rows = near
-    if len(near) < question.k:
-        (popular,) = top_k(counts, question.k - len(near), rest)
-        rows = np.concatenate([near, popular])
-    return plain(rows, len(model.first.sources))
-
-
-def plain(rows: Rows, n_sources: int) -> Ranked:
-    """Items in an order that no stage made."""
-    n = len(rows)
-    scores = np.full((n, n_sources), np.nan, dtype=np.float32)
-    nobody = np.zeros((n, n_sources), dtype=bool)
-    ranks = np.zeros((n, n_sources), dtype=np.int32)
-    candidates = Candidates(np.array([0, n]), rows, np.zeros(n), scores, scores, ranks, nobody)
-    return Ranked(rows, np.full(n, np.nan), np.arange(n), candidates, None)
+        return self._without_ranking(popular(self.bundle, question), "popularity", [])

@@ -81,7 +81,9 @@ class Rank(Asked, forbid_unknown_fields=True, kw_only=True):
 
 
 class AnswerItem(Struct):
-    """``score`` is what the order goes by; null where retrieval order goes on. ``sources`` proposed the item.
+    """``score`` is what the order goes by; null where retrieval order goes on. ``sources`` proposed the item:
+    ``fallback`` where none has evidence for it, empty where others were better and it came all the same, for a rule or
+    to fill up.
 
     ``rules`` names those that touched the item. ``propensity`` is how probable it was at its place, given the items
     before it; null without exploration. ``explanation`` is null unless it was asked for.
