@@ -158,14 +158,26 @@ def test_fusion_answers_where_nothing_beats_it():
     assert fit_final([*early, last], choice, CONFIG) == FUSION
 
 
-def test_shifts_that_share_events_do_not_judge_each_other():
-    def chosen(period):
-        early, last = make_rows(1, informative="secret"), make_rows(3, informative="secret")
-        return choose_ranker([replace(early, period=(0, 10))], replace(last, period=period), CONFIG)
+def test_what_a_judge_has_from_the_same_event_is_not_learned():
+    """Windows overlap: a pair that both label is left out of the earlier one's rows, for this judge alone."""
+    early, last = make_rows(1, informative="secret"), make_rows(3, informative="secret")
+    users = np.arange(len(last.ideal), dtype=np.int32)
+    early = replace(early, period=(0, 10), user_rows=users[: len(early.ideal)])
+    apart = replace(last, period=(10, 20), user_rows=users)
+    assert early.without_labels_of(apart) is early
+    judge = replace(last, period=(9, 20), user_rows=users)
+    rest = early.without_labels_of(judge)
 
-    assert chosen((10, 20)).blend is not None
-    assert chosen((9, 20)).blend is None
-    assert "nothing to tell candidates apart by" in chosen((9, 20)).record["why"]
+    def labelled(rows):
+        users = rows.user_rows[rows.query_rows]
+        return {pair for pair, label in zip(zip(users, rows.item_rows, strict=True), rows.labels, strict=True) if label}
+
+    assert labelled(early) & labelled(judge)
+    assert labelled(rest) == labelled(early) - labelled(judge)
+    assert (~rest.labels).sum() == (~early.labels).sum()
+    same = replace(early, period=(9, 20))
+    assert choose_ranker([early], apart, CONFIG).blend is not None
+    assert "nothing to tell candidates apart by" in choose_ranker([same], same, CONFIG).record["why"]
 
 
 def test_a_gain_within_its_error_is_none():

@@ -43,6 +43,7 @@ class Rows:
         ideal: float64 (n_queries,), DCG@10 of a perfect list, with what retrieval missed; 0 = nothing relevant.
         recall: share of the relevant items that are among the candidates.
         period: of the shift.
+        user_rows: int32 (n_queries,), who asks; only needed where another shift's period overlaps.
     """
 
     names: tuple[str, ...]
@@ -53,6 +54,7 @@ class Rows:
     ideal: NDArray[np.float64]
     recall: float
     period: tuple[int, int] = (0, 0)
+    user_rows: ItemRows = field(default_factory=lambda: np.empty(0, dtype=np.int32))
 
     @property
     def fresh(self) -> Mask:
@@ -62,9 +64,21 @@ class Rows:
             fresh[self.query_rows[self.features[:, self.names.index(FRESH)] > 0]] = True
         return fresh
 
-    def overlaps(self, other: "Rows") -> bool:
-        """Whether labels of both come from the same events."""
-        return self.period[0] < other.period[1] and other.period[0] < self.period[1]
+    def without_labels_of(self, judge: "Rows") -> "Rows":
+        """These rows less those whose label another shift has from the same event, where their periods overlap."""
+        if self.period[0] >= judge.period[1] or judge.period[0] >= self.period[1]:
+            return self
+        keep = ~(self.labels & np.isin(self._pairs(), judge._pairs()[judge.labels]))
+        return replace(
+            self,
+            features=self.features[keep],
+            labels=self.labels[keep],
+            query_rows=self.query_rows[keep],
+            item_rows=self.item_rows[keep],
+        )
+
+    def _pairs(self) -> NDArray[np.int64]:
+        return self.user_rows[self.query_rows].astype(np.int64) << 32 | self.item_rows
 
     def followed_by(self, more: "Rows") -> "Rows":
         """These rows, then those of another shift; ``recall`` stays that of these."""
@@ -139,6 +153,7 @@ def shift_rows(first: FirstStage, names: tuple[str, ...], shift: Shift, n: int, 
         ideal,
         recall,
         shift.period,
+        shift.users,
     )
 
 
@@ -228,16 +243,13 @@ def exceeds(values: NDArray[np.float64], others: NDArray[np.float64], errors: fl
 
 
 def _fitted(rows: list[Rows], config: Config) -> list[tuple[Trees, Rows]]:
-    """Shifts that judge, the last one first, each with trees fitted on the others that share no event with it.
-
-    None where nothing can be fitted.
-    """
+    """Shifts that judge, the last one first, each with trees fitted on all the others; none where nothing can be."""
     fitted: list[tuple[Trees, Rows]] = []
     n_queries = 0
     for place in reversed(range(len(rows))):
         if len(fitted) >= FEWEST_JUDGES and n_queries >= ENOUGH_QUERIES:
             break
-        others = [one for at, one in enumerate(rows) if at != place and not one.overlaps(rows[place])]
+        others = [one.without_labels_of(rows[place]) for at, one in enumerate(rows) if at != place]
         trees = _fit(others, config, config.ranking.trees.max_trees)
         if trees is None and not fitted:
             return []
@@ -307,9 +319,7 @@ def fit_final(rows: list[Rows], choice: Choice, config: Config) -> Ranker:
 
 
 def _fit(rows: list[Rows], config: Config, n_trees: int) -> Trees | None:
-    """``None`` where all labels, or all rows, are alike, or there are none."""
-    if not rows:
-        return None
+    """``None`` where all labels, or all rows, are alike."""
     rng = np.random.default_rng(config.seed)
     parts = [sampled(one, negatives_of(rows, config.ranking.trees), rng) for one in rows]
     features, labels = (np.concatenate(side) for side in zip(*parts, strict=True))
