@@ -6,6 +6,7 @@ import time
 import pytest
 
 from shortlist.errors import StoreError
+from shortlist.serving.store import sql_store
 from shortlist.serving.store.contract import Event, Exposure, History, Unavailable
 from shortlist.serving.store.opening import open_store
 
@@ -168,6 +169,17 @@ def test_a_history_is_in_order_of_time_then_of_arrival(store):
     store.append([event("tie", timestamp=300), event("other", user_id=2), event("second", timestamp=200)])
     assert ids(store.history(1)) == ["first", "second", "late", "tie"]
     assert store.history(3) == History()
+
+
+def test_a_history_holds_the_latest_events(store, monkeypatch):
+    monkeypatch.setattr(sql_store, "MAX_HISTORY", 3)
+    store.append([event(str(time), timestamp=time) for time in (5, 1, 4, 2, 3)])
+    before = store.history(1)
+    assert ids(before) == ["3", "4", "5"]
+    store.append([event("old", timestamp=0)])  # changes nothing that shows, but is a change
+    assert ids(store.history(1)) == ["3", "4", "5"]
+    assert store.history(1).version > before.version
+    assert store.delete_user(1) == 6
 
 
 def test_a_version_stands_for_one_content(store):

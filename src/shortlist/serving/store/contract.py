@@ -34,6 +34,8 @@ MAX_NUMBER = 1e9
 """Of an event's rating (up or down) and weight: sums of millions of them are still exact enough to count with."""
 MAX_ITEM_BYTES = 65_536
 """Bytes of an overlay item's attributes as JSON."""
+MAX_HISTORY = 10_000
+"""Events of a user that a history holds: the latest. Some ids are no person, and must not hold up everybody else."""
 MAX_SHOWN = 1_000
 """Items of one exposure."""
 
@@ -119,7 +121,7 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 class History(msgspec.Struct, frozen=True):
-    """A user's events, oldest first (in order of arrival among equal times).
+    """A user's latest events, oldest first (in order of arrival among equal times).
 
     Attributes:
         version: greater after each change of the user's data, 0 where there was none. A version never stands for two
@@ -221,7 +223,7 @@ class Store(ABC):
 
     @abstractmethod
     def history(self, user_id: Id) -> History:
-        """The events stored of a user; an empty history for an unknown one."""
+        """The events stored of a user, the latest `MAX_HISTORY`; an empty history for an unknown one."""
 
     @abstractmethod
     def delete_user(self, user_id: Id) -> int:

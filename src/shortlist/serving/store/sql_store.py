@@ -11,6 +11,7 @@ from sqlalchemy import distinct, func, select
 from shortlist.errors import StoreError
 from shortlist.serving.store.changes import Changes, Identity
 from shortlist.serving.store.contract import (
+    MAX_HISTORY,
     Counts,
     Event,
     Exposure,
@@ -85,13 +86,16 @@ class SqlStore(Store):
         return self._cache.get(user_id, lambda: self._read_history(user_id))
 
     def _read_history(self, user_id: Id) -> History:
-        statement = select(EVENTS).where(EVENTS.c.user_id == str(user_id)).order_by(EVENTS.c.timestamp, EVENTS.c.seq)
+        own = EVENTS.c.user_id == str(user_id)
+        latest = select(EVENTS).where(own).order_by(EVENTS.c.timestamp.desc(), EVENTS.c.seq.desc()).limit(MAX_HISTORY)
         deletion = select(DELETIONS.c.seq).where(DELETIONS.c.user_hash == self._identity.hash_of(user_id))
         with self._database.read() as connection:
-            rows = connection.execute(statement).all()
+            rows = connection.execute(latest).all()
             deleted_seq = connection.scalar(deletion) or 0
-        version = max([deleted_seq, *(row.seq for row in rows)])
-        return History(self._events(rows), version, deleted_seq)
+            version = max([deleted_seq, *(row.seq for row in rows)])
+            if len(rows) == MAX_HISTORY:  # there may be others, with earlier times but stored later
+                version = connection.scalar(select(func.max(EVENTS.c.seq)).where(own)) or version
+        return History(self._events(rows[::-1]), version, deleted_seq)
 
     def read_events(self, after_seq: int = 0, n: int = 10_000) -> list[StoredEvent]:
         self._require_open()
