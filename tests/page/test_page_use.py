@@ -192,7 +192,8 @@ def test_a_server_that_stops_and_comes_back(film_model, tmp_path, open_tab, brow
     page.get_by_text("The server does not answer").wait_for()
     assert page.get_by_text("again by itself in").is_visible()
     with serving(film_model, tmp_path / "log2", "--store", "none", "--port", str(port), *PATIENT):
-        until(page, "document.querySelectorAll('.row').length === 10")  # by itself
+        until(page, "!document.querySelector('.failed')")  # by itself
+        until(page, "document.querySelectorAll('.row').length === 10")
 
 
 def test_too_many_requests(film_model, tmp_path, open_tab, browser):

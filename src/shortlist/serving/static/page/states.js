@@ -28,7 +28,7 @@ export function failed(problem, again) {
   const [title, text] = WORDS[problem.kind] ?? [problem.title, null];
   const said = text ?? problem.detail ?? "";
   const box = h("div.state.failed", { role: "alert" }, h("h2", {}, title), h("p", {}, said));
-  if (problem.detail && problem.detail !== said) box.append(h("p.quiet", {}, problem.detail));
+  if (problem.detail && problem.detail !== said && problem.kind !== "unauthorized") box.append(h("p.quiet", {}, problem.detail));
   const wait = problem.retryAfter || (problem.kind === "unreachable" ? 3 : 0);
   const button = h("button", { type: "button", onclick: () => again() }, problem.kind === "unauthorized" ? "Give a key" : "Try again");
   box.append(h("p.buttons", {}, button, wait ? countdown(wait, box, again) : null));
