@@ -44,7 +44,7 @@ def poisoned(model, how):
     return replace(model, ranker=replace(ranker, source_weights=(0.0,) * len(ranker.source_weights)))
 
 
-def wait_until(condition, seconds=60):
+def wait_until(condition, seconds=300):
     until = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < until
