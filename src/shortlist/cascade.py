@@ -173,7 +173,7 @@ class Cascade:
         request = self.request(users, at, history)
         allowed = self.filters.allowed(include_items, exclude_items, where)
         filter_seen = self.filter_seen if filter_seen is None else filter_seen
-        acting = self.acting_rules(rules, at)
+        acting = self.acting_rules(rules, request, at)
         word = self.last_word(request, at, diversity=diversity, caps=caps, explore=explore, rules=acting)
         ranked: list[Ranked] = []
         n_allowed: list[int] = []
@@ -274,8 +274,8 @@ class Cascade:
             rules,
         )
 
-    def acting_rules(self, rules: Any, at: Any = None) -> Acting | None:
-        """Rules as `recommend` takes them, ready for `last_word`; ``None`` = there are none.
+    def acting_rules(self, rules: Any, request: Request, at: Any = None) -> Acting | None:
+        """Rules as `recommend` takes them, ready for `last_word` on a request; ``None`` = there are none.
 
         Raises:
             RulesError: the rules cannot be read, or the model cannot follow one.
@@ -283,7 +283,7 @@ class Cascade:
         read = None if rules is None else to_rules(rules)
         if not read:
             return None
-        return Acting(self.bound_rules(read).require_all(), moment_of(at, self.log.in_seconds))
+        return Acting(self.bound_rules(read).require_all(), moment_of(at, self.log.in_seconds), request.user_ids)
 
     def bound_rules(self, rules: Rules) -> BoundRules:
         """What rules mean for this model's items and users; the last few are kept."""

@@ -88,7 +88,11 @@ def test_a_rule_that_does_not_fit_is_left_out_and_told(text, expected):
         (one("exclude", items="[99]"), "line 3: 'x': items: the id is not known to the model (99)"),
         (one("exclude", items="[10, 8, 7, 6, 5]"), "4 of 5 ids are not known to the model (8, 7, 6, …)"),
         (one("exclude", items="['10']"), "('10'); the ids of this model's items are of the kind integer"),
-        (one("exclude", items="[10]", users="[4]"), "line 4: 'x': users: the id is not known to the model (4)"),
+        (
+            one("exclude", items="[10]", users="[4]"),
+            "line 4: 'x': users: the id is not known to the model (4); "
+            "the rule holds for whoever asks under such an id",
+        ),
         (one("exclude", items="'year > 3000'"), "line 3: 'x': items: no item satisfies it"),
         (one("exclude", items="[10]", users="'age > 90'"), "line 4: 'x': users: no user satisfies it"),
         (one("exclude", items="[10]", until="1969-12-31"), "line 4: 'x': until: is over"),

@@ -118,7 +118,7 @@ RULE = '[[exclude]]\nname = "x"\nitems = [1]\n'
         (RULE + "users = 7", "line 4: 'x': users: expected a condition"),
         (RULE + 'from = "2026-12-24"', "line 4: 'x': from: expected a date such as 2026-12-24 or a date and time, w"),
         (RULE + "until = 07:30:00", "line 4: 'x': until: expected a date"),
-        (RULE + "from = 2026-01-02\nuntil = 2026-01-01", "line 5: 'x': until: lies before 'from': the rule never"),
+        (RULE + "from = 2026-01-02\nuntil = 2026-01-01", "line 5: 'x': until: is not after 'from': the rule never"),
         ("[[pin]]\nname='x'\nitems=[1]\nposition = 0", "line 4: 'x': position: expected a whole number from 1 to 1,0"),
         (
             "[[pin]]\nname='x'\nitems=[1]\nposition = true",

@@ -74,6 +74,31 @@ def test_a_pin_is_where_it_was_put_and_has_its_score(model, n_items):
         assert table.filter(item_id=wanted)["predicted_rating"][0] == alone["predicted_rating"][0]
 
 
+def test_a_rule_may_name_somebody_whom_the_model_does_not_know_yet(model):
+    text = rule("pin", items=[8], position=1, users=[900, 1])
+    users = [900, 2, None, 1, "900", 901, 900]
+    answers = model.recommend(users, 5, rules=text, filter_seen=False)
+    firsts = answers.filter(rank=1)
+    held = [names.to_list() == ["x"] for names in firsts["rules"]]
+    assert held == [True, False, False, True, False, False, True]
+    assert firsts.filter(held)["item_id"].to_list() == [8, 8, 8]
+    for user in users:
+        alone = model.recommend(user, 5, rules=text, filter_seen=False)
+        assert [name for names in alone["rules"].to_list() for name in names] == ["x"] * (user in (900, 1))
+    assert model.recommend(True, 5, rules=rule("pin", items=[8], position=1, users=[900]))["rules"][0].to_list() == []
+    shop = rule("exclude", items=[8], users=[900])
+    assert 8 not in ids(model.recommend(900, 40, rules=shop))
+    assert 8 in ids(model.recommend(901, 40, rules=shop))
+
+
+def test_rules_for_certain_users_hold_in_every_block_of_a_batch(model, monkeypatch):
+    monkeypatch.setattr("shortlist.stages.QUERIES_AT_ONCE", 2)
+    users = [5, 900, 6, 901, 7]
+    answers = model.recommend(users, 3, rules=rule("pin", items=[8], position=1, users=[901]), filter_seen=False)
+    held = [names.to_list() == ["x"] for names in answers.filter(rank=1)["rules"]]
+    assert held == [False, False, False, True, False]
+
+
 def test_a_pin_that_no_source_proposed_does_not_say_that_one_did(model, n_items):
     everything = model.recommend(1, n_items)
     beyond = everything.tail(len(everything) - N).filter(pl.col("retrieval_score") > 0)

@@ -93,7 +93,7 @@ def before_and_after(
     asked_at = None if at is None else moment(at)
     for one, row in zip(ids, fitted.user_vocabulary.rows(ids).tolist(), strict=True):
         if row < 0:
-            say(f"{one!r} is not a user that the model knows; rules for certain users do not hold")
+            say(f"{one!r} is not a user that the model knows; rules with a condition on users do not hold")
     found = compared(fitted, old, new, ids, asked_at, k)
     findings = fitted.bound_rules(new).findings()
     if as_json:
@@ -162,8 +162,9 @@ def _reasons(model: Cascade, rules: Rules, user: Any, at: Any, gone: list[Any], 
     from shortlist.ranking.caps import Count
     from shortlist.rules.acting import Acting, moment_of
 
-    queries = model.request([user], at).queries
-    acting = Acting(model.bound_rules(rules), moment_of(at, model.log.in_seconds))
+    request = model.request([user], at)
+    queries = request.queries
+    acting = Acting(model.bound_rules(rules), moment_of(at, model.log.in_seconds), request.user_ids)
     holding = acting.holding(queries, 0)
     count = Count(acting.caps(queries, 0))
     for row in model.item_vocabulary.rows(here).tolist():
@@ -223,7 +224,7 @@ def rule_of(bound: BoundRules, place: int) -> dict[str, Any]:
         "line": one.rule.lines[""],
         "phase": one.rule.phase(time.time()),
         "items": int(one.items.sum()),
-        "users": None if one.users is None else int(one.users.sum()),
+        "users": None if one.users is None else int(one.users.sum()) + len(one.strangers),
     }
 
 

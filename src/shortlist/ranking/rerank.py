@@ -12,7 +12,7 @@ A query's pool is its ranked candidates, best score first. `rerank` turns it int
 
 Nothing depends on k, so the first items of an answer are the same for every k. Without a `LastWord` nothing here runs.
 
-**What plugs in rules** is an object with the four methods of `ActingRules`, given as ``LastWord.rules``. The cascade
+**What plugs in rules** is an object with the methods of `ActingRules`, given as ``LastWord.rules``. The cascade
 calls, for each block of queries, `ActingRules.allowed` before retrieval and `ActingRules.wanted` after it; `rerank`
 calls `ActingRules.caps` and `ActingRules.act` for each query.
 """
@@ -54,6 +54,9 @@ class Ruled(NamedTuple):
 
 class ActingRules(Protocol):
     """Rules, ready to be applied to blocks of queries. Nothing they do may depend on k."""
+
+    def block(self, start: int, stop: int) -> "ActingRules":
+        """For queries ``start`` to ``stop - 1`` of those they were made for."""
 
     def allowed(self, queries: Queries, allowed: Mask) -> Mask:
         """bool (n_queries, n_items): what ``exclude`` leaves of ``allowed``; a new array."""
@@ -99,7 +102,8 @@ class LastWord:
 
     def block(self, start: int, stop: int) -> "LastWord":
         """For queries ``start`` to ``stop - 1`` of the batch."""
-        return self if self.seeds is None else replace(self, seeds=self.seeds[start:stop])
+        seeds = None if self.seeds is None else self.seeds[start:stop]
+        return replace(self, seeds=seeds, rules=None if self.rules is None else self.rules.block(start, stop))
 
     def allowed(self, queries: Queries, allowed: Mask) -> Mask:
         """bool (n_queries, n_items): what rules leave of the items allowed."""

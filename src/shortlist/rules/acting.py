@@ -1,7 +1,8 @@
 """Rules at work on a batch of queries, as `shortlist.ranking.rerank` calls them."""
 
 import time
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -31,11 +32,16 @@ class Acting:
     Attributes:
         bound: the rules.
         moment: Unix seconds, for all queries; ``None`` = each query's own.
+        user_ids: the caller's, one per query: a rule may name somebody whom the model does not know.
     """
 
     bound: BoundRules
     moment: int | None
-    _plans: dict[tuple[int, int], Plan] = field(default_factory=dict)
+    user_ids: Sequence[Any]
+    _plans: dict[tuple[int, int, Any], Plan] = field(default_factory=dict)
+
+    def block(self, start: int, stop: int) -> "Acting":
+        return replace(self, user_ids=self.user_ids[start:stop])
 
     def plan(self, queries: Queries, q: int) -> Plan:
         """What holds for query q."""
@@ -48,9 +54,10 @@ class Acting:
         """The rules that hold for query q."""
         return self.bound.holding(*self._whom(queries, q))
 
-    def _whom(self, queries: Queries, q: int) -> tuple[int, int]:
+    def _whom(self, queries: Queries, q: int) -> tuple[int, int, Any]:
+        row = int(queries.user_rows[q])
         at = int(queries.at[q]) if self.moment is None else self.moment
-        return int(queries.user_rows[q]), at
+        return row, at, self.user_ids[q] if row < 0 else None
 
     def allowed(self, queries: Queries, allowed: Mask) -> Mask:
         left = allowed.copy()

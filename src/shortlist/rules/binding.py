@@ -34,6 +34,7 @@ class Bound(NamedTuple):
         rule: as written.
         items: bool (n_items,).
         users: bool (n_users,); ``None`` = everybody, unknown ones too.
+        strangers: ids that the rule names and the model does not know: it holds for them too.
         slots: of a pin: the places it fills.
         cap: of a cap, and of a bury rule, which leaves its items no place.
     """
@@ -41,6 +42,7 @@ class Bound(NamedTuple):
     rule: Rule
     items: Mask
     users: Mask | None
+    strangers: frozenset[int | str] = frozenset()
     slots: tuple[Slot, ...] = ()
     cap: Cap | None = None
 
@@ -78,32 +80,33 @@ class BoundRules:
         refuse_errors(list(self.checked), self.rules.origin)
         return self
 
-    def plan(self, user_row: int, moment: int) -> Plan:
+    def plan(self, user_row: int, moment: int, user_id: Any = None) -> Plan:
         """What holds for a user at a moment.
 
         Args:
-            user_row: -1 = unknown: no rule for certain users holds.
+            user_row: -1 = unknown: of the rules for certain users only those hold that name ``user_id``.
             moment: Unix seconds.
         """
-        holds = self._holds(user_row, moment)
+        holds = self._holds(user_row, moment, user_id)
         key = holds.tobytes()
         plan = self._plans.get(key)
         if plan is None:
-            plan = make_plan(self.holding(user_row, moment))
+            plan = make_plan(self.holding(user_row, moment, user_id))
             if len(self._plans) >= MOST_PLANS:
                 self._plans.clear()
             self._plans[key] = plan
         return plan
 
-    def holding(self, user_row: int, moment: int) -> list[Bound]:
+    def holding(self, user_row: int, moment: int, user_id: Any = None) -> list[Bound]:
         """The rules that hold; see `plan`."""
-        holds = self._holds(user_row, moment)
+        holds = self._holds(user_row, moment, user_id)
         return [one for one, held in zip(self.bound, holds.tolist(), strict=True) if held]
 
-    def _holds(self, user_row: int, moment: int) -> Mask:
+    def _holds(self, user_row: int, moment: int, user_id: Any) -> Mask:
         holds: Mask = (self._starts <= moment) & (moment < self._ends)
-        for place, users in self._limited:
-            if user_row < 0 or not users[user_row]:
+        stranger = user_id if type(user_id) in (int, str) else None  # True is equal to 1
+        for place, users, strangers in self._limited:
+            if not (users[user_row] if user_row >= 0 else stranger in strangers):
                 holds[place] = False
         return holds
 
@@ -116,8 +119,8 @@ class BoundRules:
         return np.array([one.rule.ends for one in self.bound], dtype=np.int64)
 
     @cached_property
-    def _limited(self) -> list[tuple[int, Mask]]:
-        return [(place, one.users) for place, one in enumerate(self.bound) if one.users is not None]
+    def _limited(self) -> list[tuple[int, Mask, frozenset[int | str]]]:
+        return [(place, one.users, one.strangers) for place, one in enumerate(self.bound) if one.users is not None]
 
     @cached_property
     def _plans(self) -> dict[bytes, Plan]:
@@ -162,7 +165,15 @@ class _Binder:
         except _UnfitError as error:
             self.findings.append(rule.finding("error", error.key, error.message))
             return None
-        return Bound(rule, items, users, self._slots(rule, items) if rule.kind == "pin" else (), cap)
+        slots = self._slots(rule, items) if rule.kind == "pin" else ()
+        return Bound(rule, items, users, self._strangers(rule), slots, cap)
+
+    def _strangers(self, rule: Rule) -> frozenset[int | str]:
+        if not isinstance(rule.users, tuple):
+            return frozenset()
+        ids: list[int | str] = [*rule.users]
+        rows = self._vocabularies["users"].rows(ids).tolist()
+        return frozenset(one for one, row in zip(ids, rows, strict=True) if row < 0)
 
     def _mask(self, rule: Rule, key: str, frame: pl.DataFrame, condition: Condition | None) -> Mask:
         if condition is None:
@@ -189,6 +200,8 @@ class _Binder:
             some = f"{len(unknown):,} of {len(ids):,} ids are" if len(ids) > 1 else "the id is"
             shown = ", ".join(map(repr, unknown[:3]))
             message = f"{some} not known to the model ({shown}{', …' if len(unknown) > 3 else ''}){hint}"
+            if key == "users":
+                message += "; the rule holds for whoever asks under such an id"
             self.findings.append(rule.finding("warning", key, message))
         mask = np.zeros(len(vocabulary), dtype=bool)
         mask[rows[rows >= 0]] = True
@@ -255,4 +268,6 @@ def _together(first: Bound, second: Bound) -> bool:
     """Whether two rules can hold for the same question."""
     if first.rule.ends <= second.rule.starts or second.rule.ends <= first.rule.starts:
         return False
-    return first.users is None or second.users is None or bool((first.users & second.users).any())
+    if first.users is None or second.users is None:
+        return True
+    return bool((first.users & second.users).any() or first.strangers & second.strangers)

@@ -202,7 +202,7 @@ def _missing(rule: Rule, entry: dict[str, Any]) -> Iterable[Finding]:
 
 def _contradictions(rule: Rule) -> Iterable[Finding]:
     if rule.starts >= rule.ends:
-        yield rule.finding("error", "until", "lies before 'from': the rule never holds")
+        yield rule.finding("error", "until", "is not after 'from': the rule never holds")
     if rule.kind == "pin" and isinstance(rule.items, tuple) and rule.position + len(rule.items) - 1 > MAX_PLACE:
         yield rule.finding(
             "error", "items", f"{len(rule.items):,} pins from position {rule.position} on go beyond {MAX_PLACE:,}"

@@ -62,7 +62,8 @@ def question_of(bundle: Bundle, store: Store | None, body: Recommend | Rank, rul
     allowed = model.filters.allowed(body.include_items, body.exclude_items, body.where)
     filter_seen = model.filter_seen if body.filter_seen is None else body.filter_seen
     masks = allowed_masks(allowed, 1, request.seen if filter_seen else None)
-    acting = live_rules(model, rules, body.at) if body.rules is None else model.acting_rules(body.rules, body.at)
+    live = body.rules is None
+    acting = live_rules(model, rules, request, body.at) if live else model.acting_rules(body.rules, request, body.at)
     word = model.last_word(
         request, body.at, diversity=body.diversity, caps=body.caps, explore=body.explore, rules=acting
     )
@@ -70,10 +71,12 @@ def question_of(bundle: Bundle, store: Store | None, body: Recommend | Rank, rul
     return Question(request, masks, body.k, model.config.retrieval.candidates, failed, word, language)
 
 
-def live_rules(model: Cascade, rules: Rules | None, at: Any) -> Acting | None:
+def live_rules(model: Cascade, rules: Rules | None, request: Request, at: Any) -> Acting | None:
     """The server's rules, without those that the model cannot follow."""
     bound = model.bound_rules(rules) if rules else None
-    return Acting(bound, moment_of(at, model.log.in_seconds)) if bound is not None and bound.bound else None
+    if bound is None or not bound.bound:
+        return None
+    return Acting(bound, moment_of(at, model.log.in_seconds), request.user_ids)
 
 
 def stored_history(store: Store | None, user_id: Any) -> tuple[History, bool]:
