@@ -110,6 +110,7 @@ def test_a_pin_that_no_source_proposed_does_not_say_that_one_did(model, n_items)
         assert pinned["sources"] == beyond.filter(item_id=wanted)["sources"][0].to_list()
         proposed = [told["source"] for told in pinned["explanation"]["sources"] if told["proposed"]]
         assert sorted(proposed) == sorted(pinned["sources"])
+        assert "fills the list" not in pinned["explanation"]["sentence"]
         alone = model.explain(1, [wanted])[wanted]
         assert [told["source"] for told in pinned["explanation"]["sources"]] == [one.source for one in alone.sources]
 

@@ -69,7 +69,9 @@ class Explainer:
         _check(until)
         explanations = []
         for place, facts in enumerate(self._finder.facts(query, candidates, reasons, shares, language.item)):
-            told = replace(facts, fallback=fallback, rules=rules[place] if rules else ())
+            touched = rules[place] if rules else ()
+            fills = fallback and not reasons[place] and not touched
+            told = replace(facts, fallback=fills, rules=touched)
             score, base, ranking = _score(shares if ranked[place] else None, place, language)
             rating = None if ratings is None else ratings[place]
             explanations.append(Explanation(language.sentence(told), reasons[place], score, base, ranking, rating))
