@@ -37,7 +37,7 @@ def add(
         typer.Option(help="read = ask; ingest = send events and items; admin = everything. Left out: read."),
     ] = None,
 ) -> None:
-    """Make a key and print it, this once: FILE keeps only its salted hash. A server reads FILE when it starts and on SIGHUP."""
+    """Make a key and print it, this once: FILE, read when a server starts and on SIGHUP, keeps only its salted hash."""
     from shortlist.serving.keys import add_key
 
     check_file_out(file, "FILE")
