@@ -200,6 +200,19 @@ def test_what_is_said_of_counts_is_so(trees):
     assert said > 3
 
 
+def test_what_was_taken_up_a_lot_long_ago_is_not_said_of_now(trees):
+    def sentences(days_ago):
+        at = trees.log.end - days_ago * DAY
+        return " ".join(one.sentence for one in trees.explain(5, trees.known_items, at=at).values())
+
+    now, then = sentences(0), " ".join(sentences(days) for days in (40, 60, 80, 100))
+    assert trees.first.features.short < 40
+    assert re.search("taken up a lot (this|in the last)", now)
+    assert "taken up a lot at the time" not in now
+    assert "taken up a lot at the time" in then
+    assert not re.search("taken up a lot (this|in the last)", then)
+
+
 def test_somebody_unknown_is_told_that_nothing_is_known(trees):
     for user in (None, 10**6):
         for explanation in trees.explain(user, k=5).values():

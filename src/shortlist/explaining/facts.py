@@ -87,6 +87,7 @@ class FactFinder:
                 profile=any(isinstance(source, IdVectors) for source in proposers),
                 popular_now=bool(lately[place]),
                 window_days=self._window_days,
+                long_ago=tick < -self.features.short,
                 popular=bool(popular[place]),
                 n_events=float(n_events[row]),
                 predicted_rating=predicted[place] if known else None,
@@ -165,14 +166,18 @@ class FactFinder:
 
 
 def often(counts: NDArray[np.float64], rows: Rows) -> Mask:
-    """bool (n,): which of some items are among the most counted.
+    """bool (n,): which of some items are among the most counted, where these stand out.
 
     >>> often(np.array([9.0, 8, 2, 0] + [1] * 20), np.array([0, 1, 2, 3]))
     array([ True,  True, False, False])
+    >>> often(np.full(24, 5.0), np.array([0, 1])).any()
+    np.False_
     """
     n_most = int(np.ceil(OFTEN * (counts > 0).sum()))
     if not n_most:
         return np.zeros(len(rows), dtype=bool)
-    bar = max(FEWEST, np.partition(counts, len(counts) - n_most)[len(counts) - n_most])
-    most: Mask = counts[rows] >= bar
+    bar = np.partition(counts, len(counts) - n_most)[len(counts) - n_most]
+    if (counts >= bar).sum() > 2 * n_most:  # many have as many: then only who has more
+        bar = np.nextafter(bar, np.inf)
+    most: Mask = counts[rows] >= max(FEWEST, bar)
     return most

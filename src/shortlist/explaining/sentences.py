@@ -27,6 +27,7 @@ class Facts:
         profile: a source that knows the user by id or profile proposed it.
         popular_now: taken up a lot in the window of ``window_days``.
         window_days: length of that window; ``None`` where times are no dates.
+        long_ago: the moment of asking lies further back than that window: it was not lately.
         popular: taken up often all in all.
         n_events: how often it was taken up before the moment of asking.
         predicted_rating: where it speaks for the item.
@@ -45,6 +46,7 @@ class Facts:
     profile: bool = False
     popular_now: bool = False
     window_days: int | None = None
+    long_ago: bool = False
     popular: bool = False
     n_events: float = 1.0
     predicted_rating: float | None = None
@@ -85,7 +87,7 @@ class Language:
         elif facts.profile:
             yield reasons["profile"]
         if facts.popular_now:
-            yield self._now(facts.window_days)
+            yield self.now["long_ago"] if facts.long_ago else self._now(facts.window_days)
         elif facts.popular:
             yield reasons["often"]
         elif not facts.n_events:
