@@ -39,7 +39,11 @@ class Server:
             stderr=self._out,
             env=environment,
         )
-        self.port = self._listening()["port"]
+        try:
+            self.port = self._listening()["port"]
+        except BaseException:
+            self.process.kill()
+            raise
         self.address = f"http://127.0.0.1:{self.port}"
         self.client = httpx.Client(base_url=self.address, timeout=PATIENCE_S)
 
